@@ -1,0 +1,42 @@
+# Everything stays in this folder: the virtual environment in .venv, data in .kindred.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+RUN := $(VENV)/bin
+SOURCES := features models training pipelines serving tests notebooks benchmarks
+export PYTHONDONTWRITEBYTECODE := 1
+export MPLCONFIGDIR := $(CURDIR)/$(VENV)/matplotlib
+export IPYTHONDIR := $(CURDIR)/$(VENV)/ipython
+export JUPYTER_DATA_DIR := $(CURDIR)/$(VENV)/jupyter
+export BENTOML_HOME := $(CURDIR)/$(VENV)/bentoml
+
+.PHONY: install demo check test test-all format clean
+.DEFAULT_GOAL := install
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Python 3.11 is needed; name it with make PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/pip install --quiet --no-cache-dir --disable-pip-version-check --constraint constraints.txt --editable '.[dev,notebooks]'
+	touch $@
+
+demo: install
+	$(RUN)/kindred demo
+
+check: install
+	$(RUN)/ruff format --check $(SOURCES)
+	$(RUN)/ruff check $(SOURCES)
+	$(RUN)/mypy
+
+test: install
+	$(RUN)/pytest -m "not slow"
+
+test-all: install
+	$(RUN)/pytest
+
+format: install
+	$(RUN)/ruff check --fix --quiet $(SOURCES)
+	$(RUN)/ruff format $(SOURCES)
+
+clean:
+	rm -rf $(VENV) .kindred .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,104 @@
+"""Keys of callers, kept as hashes in one file: `wk_` write keys live in browsers, `sk_` secret keys on servers."""
+
+import hashlib
+import os
+import secrets
+import uuid
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from features.errors import BadInput, BadSetting
+
+Kind = Literal["write", "secret"]
+SCOPES = ("track", "recommend", "items")
+_PREFIX: dict[Kind, str] = {"write": "wk_", "secret": "sk_"}
+
+
+class Key(Struct, frozen=True, kw_only=True):
+    """One key, without its token: that is shown once, when the key is issued. `created_at` is ms UTC."""
+
+    id: str
+    kind: Kind
+    hash: str
+    scopes: tuple[str, ...]
+    label: Annotated[str, Meta(max_length=100)]
+    created_at: int
+
+
+class KeyStore:
+    """The file of keys; it is read again when it has changed, so a revoked key stops working at once."""
+
+    def __init__(self, data: Path) -> None:
+        self.path = data / "keys.json"
+        self._changed = -1
+        self._keys: dict[str, Key] = {}
+
+    def issue(self, kind: Kind, scopes: tuple[str, ...], label: str, now: int) -> tuple[Key, str]:
+        """A new key and its token.
+
+        Raises:  BadInput: an unknown scope, or one that a write key can't have.
+        """
+        if unknown := [scope for scope in scopes if scope not in SCOPES]:
+            raise BadInput(f"there is no scope {unknown[0]!r}; known ones: {', '.join(SCOPES)}", "scope")
+        if kind == "write" and "items" in scopes:
+            raise BadInput("a write key is public, it can't have the scope items", "scope")
+        token = _PREFIX[kind] + secrets.token_urlsafe(24)
+        key = Key(
+            id=uuid.uuid4().hex[:8],
+            kind=kind,
+            hash=_hash(token),
+            scopes=scopes,
+            label=label[:100],
+            created_at=now,
+        )
+        self._write([*self.keys(), key])
+        return key, token
+
+    def revoke(self, key_id: str) -> None:
+        """Take a key away.
+
+        Raises:  BadInput: there is none of this id.
+        """
+        kept = [key for key in self.keys() if key.id != key_id]
+        if len(kept) == len(self.keys()):
+            raise BadInput(f"there is no key {key_id!r}", "id")
+        self._write(kept)
+
+    def keys(self) -> list[Key]:
+        """All keys, oldest first."""
+        self._refresh()
+        return sorted(self._keys.values(), key=lambda key: (key.created_at, key.id))
+
+    def find(self, token: str) -> Key | None:
+        """The key of a token; None for one that was never issued or is revoked."""
+        self._refresh()
+        return self._keys.get(_hash(token))
+
+    def _refresh(self) -> None:
+        try:
+            changed = self.path.stat().st_mtime_ns
+        except FileNotFoundError:
+            self._keys, self._changed = {}, -1
+            return
+        if changed != self._changed:
+            try:
+                keys = msgspec.json.decode(self.path.read_bytes(), type=list[Key])
+            except msgspec.MsgspecError as error:
+                raise BadSetting(f"the key file {self.path.name} can't be read: {error}", "KINDRED_DATA") from error
+            self._keys, self._changed = {key.hash: key for key in keys}, changed
+
+    def _write(self, keys: list[Key]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        draft = self.path.with_suffix(f".{uuid.uuid4().hex}")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(keys)))
+        draft.replace(self.path)
+        self._changed = -1
+
+
+def _hash(token: str) -> str:
+    """Tokens hold 192 random bits, so a plain hash can't be searched."""
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,91 @@
+"""Frames from the event log by DuckDB: what was known when, ready for training and notebooks."""
+
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.definitions import WEIGHTS
+from features.offline.log import EventLog
+from features.offline.segments import Segment
+
+_INTERACTIONS = """
+SELECT customer AS user_id, item.item_id AS item_id, event_time AS timestamp, event, item.quantity AS quantity
+FROM (SELECT customer, event_time, event, unnest(items) AS item FROM log
+      WHERE NOT duplicate AND event_time >= $since AND event_time < $until AND available_at < $until
+        AND list_contains($events, event))
+ORDER BY timestamp, user_id, item_id, event
+"""
+_SUMMARY = """
+SELECT count(*) AS events, count(DISTINCT customer) AS customers, min(event_time) AS since, max(event_time) AS until
+FROM log WHERE NOT duplicate
+"""
+_EMPTY = """
+SELECT 0::BIGINT AS event_time, 0::BIGINT AS available_at, ''::VARCHAR AS customer, ''::VARCHAR AS message_id,
+       ''::VARCHAR AS event, false AS duplicate,
+       []::STRUCT(item_id VARCHAR, quantity DOUBLE, price DOUBLE, category VARCHAR)[] AS items
+WHERE false
+"""
+_ALWAYS = 2**62
+
+
+def interactions(log: EventLog, since: int | None = None, until: int | None = None) -> pd.DataFrame:
+    """Customer x item events with event_time in [since, until) that were known before `until`, duplicates left out.
+
+    Args:    since, until: ms UTC; None is unbounded.
+    Returns: user_id str (the raw id: `u:...` or `a:...`), item_id str, timestamp int64 ms UTC, event str,
+             quantity float64; by time, then ids.
+    """
+    window = {"since": since or 0, "until": _ALWAYS if until is None else until, "events": sorted(WEIGHTS)}
+    return _query(log, _INTERACTIONS, window)
+
+
+def summary(log: EventLog) -> dict[str, int]:
+    """How much there is: events, customers, since and until (ms UTC of the first and last event; 0 when empty)."""
+    row = _query(log, _SUMMARY, {}).iloc[0]
+    return {str(name): 0 if pd.isna(value) else int(value) for name, value in row.items()}
+
+
+def known_messages(log: EventLog) -> npt.NDArray[np.uint64]:
+    """Sorted 64-bit hashes of (customer, messageId) of every logged event: what an import need not take again."""
+    frame = _query(log, "SELECT hash(customer, message_id) AS h FROM log", {})
+    return np.sort(frame["h"].to_numpy(dtype=np.uint64))
+
+
+def message_keys(customers: list[str], message_ids: list[str]) -> npt.NDArray[np.uint64]:
+    """The same hash for events at hand, in their order."""
+    frame = pd.DataFrame({"customer": customers, "message_id": message_ids})
+    with duckdb.connect() as connection:
+        connection.register("rows", frame)
+        hashed = connection.execute("SELECT hash(customer, message_id) AS h FROM rows").df()
+    keys: npt.NDArray[np.uint64] = hashed["h"].to_numpy(dtype=np.uint64)
+    return keys
+
+
+def _query(log: EventLog, sql: str, parameters: dict[str, Any]) -> pd.DataFrame:
+    segments = [segment for source in log.sources() for segment in source.plan()]
+    with duckdb.connect() as connection:
+        connection.execute("SET threads = 2")
+        connection.execute("SET preserve_insertion_order = false")
+        connection.execute(f"CREATE VIEW log AS {_union(segments)}")
+        frame: pd.DataFrame = connection.execute(sql, parameters).df()
+    return frame
+
+
+def _union(segments: list[Segment]) -> str:
+    """SQL for all planned rows; a file that a plan reads in part gets a condition of its own."""
+    whole = [segment.path for segment in segments if segment.first <= segment.start]
+    files = ", ".join(_quoted(path) for path in whole)
+    parts = [f"SELECT * FROM read_parquet([{files}])"] if whole else []  # noqa: S608 - our own file names, quoted
+    parts += [
+        f'SELECT * FROM read_parquet({_quoted(segment.path)}) WHERE "offset" >= {segment.first}'  # noqa: S608
+        for segment in segments
+        if segment.first > segment.start
+    ]
+    return " UNION ALL ".join(parts) if parts else _EMPTY
+
+
+def _quoted(path: object) -> str:
+    return "'" + str(path).replace("'", "''") + "'"

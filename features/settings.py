@@ -1,0 +1,105 @@
+"""Where things are: environment variables KINDRED_*, read once by an entry point and passed down."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from features.errors import BadSetting
+
+VARIABLES: dict[str, str] = {
+    "KINDRED_DATA": "folder of the event log, models, keys and caches; default `./.kindred`",
+    "KINDRED_KAFKA": "bootstrap servers, `host:port[,host:port]`; empty starts an embedded broker",
+    "KINDRED_REDIS": "`redis://` or `rediss://` URL; empty starts an embedded Redis",
+    "KINDRED_MLFLOW": "URL of an MLflow server; empty starts one on loopback over SQLite",
+    "KINDRED_MODELS": "models that may serve slates, the first with a champion does; default `als,trending`",
+    "KINDRED_REPEATABLE": "categories that may be recommended again after a purchase, `*` for all; default none",
+    "KINDRED_BUCKETS": "number of state buckets, fixed for life; a multiple of the partitions; default 64",
+    "KINDRED_DEMO": "`1` serves the demo page and takes keyless calls from this machine only; `kindred demo` sets it",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Addresses and folders; an empty address means: the embedded part, whose address is filled in once it runs."""
+
+    data: Path
+    kafka: str = ""
+    redis: str = ""
+    mlflow: str = ""
+    models: tuple[str, ...] = ("als", "trending")
+    repeatable: frozenset[str] = frozenset()
+    buckets: int = 64
+    demo: bool = False
+
+
+def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from KINDRED_* variables.
+
+    Raises:  BadSetting: an unknown KINDRED_* variable or a value that can't be used, named.
+    """
+    values = {name: value.strip() for name, value in environment.items() if name.startswith("KINDRED_")}
+    for name in sorted(values):
+        if name not in VARIABLES:
+            raise BadSetting(f"{name} is not a setting; known ones: {', '.join(VARIABLES)}", name)
+    return Settings(
+        data=Path(values.get("KINDRED_DATA") or ".kindred").resolve(),
+        kafka=_servers(values.get("KINDRED_KAFKA", "")),
+        redis=_url("KINDRED_REDIS", values.get("KINDRED_REDIS", ""), ("redis://", "rediss://", "unix://")),
+        mlflow=_url("KINDRED_MLFLOW", values.get("KINDRED_MLFLOW", ""), ("http://", "https://")).rstrip("/"),
+        models=_names(values.get("KINDRED_MODELS") or "als,trending"),
+        repeatable=frozenset(_names(values.get("KINDRED_REPEATABLE", ""))),
+        buckets=_positive("KINDRED_BUCKETS", values.get("KINDRED_BUCKETS") or "64"),
+        demo=_flag("KINDRED_DEMO", values.get("KINDRED_DEMO", "")),
+    )
+
+
+def to_environment(settings: Settings) -> dict[str, str]:
+    """The same settings as variables, for a process that this one starts."""
+    return {
+        "KINDRED_DATA": str(settings.data),
+        "KINDRED_KAFKA": settings.kafka,
+        "KINDRED_REDIS": settings.redis,
+        "KINDRED_MLFLOW": settings.mlflow,
+        "KINDRED_MODELS": ",".join(settings.models),
+        "KINDRED_REPEATABLE": ",".join(sorted(settings.repeatable)),
+        "KINDRED_BUCKETS": str(settings.buckets),
+        "KINDRED_DEMO": "1" if settings.demo else "",
+    }
+
+
+def _names(value: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
+def _url(name: str, value: str, schemes: tuple[str, ...]) -> str:
+    if value and not value.startswith(schemes):
+        raise BadSetting(f"{name} must start with {' or '.join(schemes)}, got {_shown(value)}", name)
+    return value
+
+
+def _servers(value: str) -> str:
+    for server in _names(value):
+        host, _, port = server.rpartition(":")
+        if not host or not port.isdigit():
+            raise BadSetting(f"KINDRED_KAFKA must be host:port[,host:port], got {_shown(value)}", "KINDRED_KAFKA")
+    return value
+
+
+def _positive(name: str, value: str) -> int:
+    if not value.isdigit() or int(value) < 1:
+        raise BadSetting(f"{name} must be a whole number above 0, got {_shown(value)}", name)
+    return int(value)
+
+
+def _flag(name: str, value: str) -> bool:
+    if value not in {"", "0", "1"}:
+        raise BadSetting(f"{name} must be 0 or 1, got {_shown(value)}", name)
+    return value == "1"
+
+
+def _shown(value: str) -> str:
+    """A value short enough for an error line, without the password that a URL may hold."""
+    scheme, separator, rest = value.rpartition("@")
+    shown = f"...@{rest}" if separator and scheme else value
+    return repr(shown[:80])

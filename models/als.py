@@ -1,0 +1,215 @@
+"""Implicit ALS: taste as a point in a space where an item lies near the people who take it.
+
+Source: Hu, Koren, Volinsky. Collaborative Filtering for Implicit Feedback Datasets. ICDM 2008.
+"""
+
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from implicit.cpu.als import AlternatingLeastSquares
+from scipy.linalg.lapack import sposv
+from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
+
+from features.errors import BadInput, BrokenArtifact, NotFitted
+from models import artifacts
+from models.contracts import Progress, Slates
+from models.index import Index, IndexConfig
+from models.interactions import Csr, Float32, IdMap, Int32, Interactions, Mask
+from models.ranking import top, top_rows
+from models.trending import popularity
+
+BATCH = 512
+QUERIES = 256
+
+
+@dataclass(frozen=True)
+class AlsConfig:
+    """Confidence of a pair of weight w is 1 + alpha * log(1 + w); `threads` changes the time, never the answer.
+
+    `half_life_days` is that of the popularity list, which an empty history gets.
+    """
+
+    embedding_size: int = 64
+    regularization: float = 10.0
+    alpha: float = 1.0
+    epochs: int = 15
+    half_life_days: float = 7.0
+    threads: int = 2
+
+
+class Als:
+    """Item factors, the popularity list, and an index; user factors are solved from the history when asked."""
+
+    name: ClassVar[str] = "als"
+
+    def __init__(self, config: AlsConfig | None = None, seed: int = 0) -> None:
+        self._config = config or AlsConfig()
+        self._seed = seed
+        self._items = IdMap(())
+
+    @property
+    def items(self) -> IdMap:
+        """The catalogue that it was fitted on."""
+        self._check_fitted()
+        return self._items
+
+    @property
+    def params(self) -> dict[str, float | int | str]:
+        """Its configuration and seed."""
+        return {**asdict(self._config), "seed": self._seed}
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """How much of the exact top 20 the index finds."""
+        self._check_fitted()
+        return {"index_recall_at_20": self._index.recall}
+
+    def fit(self, interactions: Interactions, progress: Progress | None = None) -> Self:
+        """Alternate between users and items for `epochs` rounds."""
+        liked = popularity(interactions, self._config.half_life_days)
+        factors = self._solve(self._scaled(interactions.matrix), progress)
+        if not np.isfinite(factors).all():
+            raise BadInput("the factors overflowed: raise `regularization` or lower `alpha`", "regularization")
+        self._hold(interactions.items, factors, liked)
+        sample = np.random.default_rng(self._seed).permutation(interactions.matrix.shape[0])[:QUERIES]
+        self._index = Index.build(factors, self._vectors(interactions.matrix[np.sort(sample)]), IndexConfig())
+        return self
+
+    def scores(self, histories: Csr) -> Float32:
+        """Inner products of the folded-in users with all items; popularity where the history is empty."""
+        self._check_fitted()
+        scores: Float32 = self._vectors(histories) @ self._factors.T
+        scores[np.diff(histories.indptr) == 0] = self._popularity
+        return scores
+
+    def recommend(self, histories: Csr, k: int, exclude: "csr_matrix[Any] | None" = None) -> Slates:
+        """Exact ranking, in blocks so that the scores of all users never stand in memory at once."""
+        blocks = [
+            top_rows(self.scores(histories[at : at + BATCH]), k, None if exclude is None else exclude[at : at + BATCH])
+            for at in range(0, max(histories.shape[0], 1), BATCH)
+        ]
+        return np.concatenate([rows for rows, _ in blocks]), np.concatenate([scores for _, scores in blocks])
+
+    def recommend_one(self, indices: Int32, confidences: Float32, k: int, allowed: Mask | None = None) -> Slates:
+        """Fold the history in, then ask the index."""
+        self._check_fitted()
+        known, weights = _known(indices, confidences)
+        if not len(known):
+            return top(self._popularity, k, allowed)
+        return self._index.search(self._vector(known, self._confidence(weights)), k, allowed)
+
+    def similar(self, item: int, k: int, allowed: Mask | None = None) -> Slates:
+        """By the angle between factors: the raw product would name the popular items for every item."""
+        self._check_fitted()
+        permitted = np.ones(len(self.items), dtype=np.bool_) if allowed is None else allowed.copy()
+        permitted[item] = False
+        scores = (self._factors @ self._factors[item]) * self._inverse_norms * self._inverse_norms[item]
+        return top(scores, k, permitted)
+
+    def because(self, indices: Int32, confidences: Float32, slate: Int32) -> Int32:
+        """The score is a sum over the history: item j adds c_j * y_i' A^-1 y_j. Source: section 5 of the paper."""
+        self._check_fitted()
+        reasons = np.full(len(slate), -1, dtype=np.int32)
+        places = np.flatnonzero((indices >= 0) & (confidences > 0))
+        if not len(places) or not len(slate):
+            return reasons
+        scaled = self._confidence(confidences[places])
+        history = self._factors[indices[places]]
+        _, solved, failed = sposv(self._normal(history, scaled), self._factors[slate].T)
+        _check(failed)
+        parts = (history * scaled[:, None]) @ solved
+        best = parts.argmax(axis=0)
+        moved = (parts[best, np.arange(len(slate))] > 0) & (slate >= 0)
+        reasons[moved] = places[best[moved]]
+        return reasons
+
+    def save(self, folder: Path) -> None:
+        """Write model.json, items.json, arrays.npz and index.faiss."""
+        self._check_fitted()
+        arrays = {"factors": self._factors, "popularity": self._popularity}
+        artifacts.write(folder, self.name, {**self.params, **self._index.save(folder)}, self.items, arrays)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The model as it was saved."""
+        params, items, arrays = artifacts.read(folder, cls.name, {"factors": (-1, 0), "popularity": (-1,)})
+        try:
+            config = AlsConfig(**{key: params[key] for key in asdict(AlsConfig())})
+            model = cls(config, int(params["seed"]))
+            model._hold(items, arrays["factors"], arrays["popularity"])
+            model._index = Index.load(folder, model._factors, params)
+        except (KeyError, TypeError, ValueError) as error:
+            raise BrokenArtifact(f"model.json in {folder} lacks or misstates {error}") from error
+        return model
+
+    def _check_fitted(self) -> None:
+        if not len(self._items):
+            raise NotFitted("als has no factors yet: call fit() or load() first")
+
+    def _solve(self, confidences: Csr, progress: Progress | None) -> Float32:
+        config = self._config
+        told = None if progress is None else partial(_tell, progress, config.epochs)
+        with threadpool_limits(1, "blas"):
+            solver = AlternatingLeastSquares(
+                factors=config.embedding_size,
+                regularization=config.regularization,
+                alpha=1.0,  # the confidences come scaled
+                iterations=config.epochs,
+                num_threads=config.threads,
+                random_state=self._seed,
+            )
+            solver.fit(confidences, show_progress=False, callback=told)
+        return np.ascontiguousarray(solver.item_factors, dtype=np.float32)
+
+    def _hold(self, items: IdMap, factors: Float32, liked: Float32) -> None:
+        self._items, self._factors, self._popularity = items, factors, liked
+        size = factors.shape[1]
+        ridge = self._config.regularization * np.eye(size, dtype=np.float32)
+        self._gram: Float32 = np.asfortranarray(factors.T @ factors + ridge)
+        norms: Float32 = np.sqrt(np.square(factors).sum(axis=1))
+        self._inverse_norms: Float32 = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
+
+    def _confidence(self, weights: Float32) -> Float32:
+        scaled: Float32 = (1.0 + self._config.alpha * np.log1p(weights)).astype(np.float32)
+        return scaled
+
+    def _scaled(self, matrix: Csr) -> Csr:
+        return csr_matrix((self._confidence(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
+
+    def _normal(self, history: Float32, scaled: Float32) -> Float32:
+        """A = Y'Y + regularization + sum over the history of (c - 1) y y'."""
+        return np.asarray(self._gram + (history.T * (scaled - 1.0)) @ history, dtype=np.float32)
+
+    def _vector(self, indices: Int32, scaled: Float32) -> Float32:
+        history = self._factors[indices]
+        _, solved, failed = sposv(self._normal(history, scaled), scaled @ history)
+        _check(failed)
+        vector: Float32 = solved
+        return vector
+
+    def _vectors(self, histories: Csr) -> Float32:
+        scaled = self._scaled(histories)
+        vectors = np.zeros((histories.shape[0], self._factors.shape[1]), dtype=np.float32)
+        with threadpool_limits(1, "blas"):
+            for row in np.flatnonzero(np.diff(scaled.indptr)):
+                part = slice(scaled.indptr[row], scaled.indptr[row + 1])
+                vectors[row] = self._vector(scaled.indices[part], scaled.data[part])
+        return vectors
+
+
+def _known(indices: Int32, confidences: Float32) -> tuple[Int32, Float32]:
+    kept = (indices >= 0) & (confidences > 0)
+    return indices[kept], confidences[kept]
+
+
+def _tell(progress: Progress, epochs: int, epoch: int, _seconds: float, _loss: float | None) -> None:
+    progress(epoch + 1, epochs)
+
+
+def _check(failed: int) -> None:
+    if failed:
+        raise BrokenArtifact("the normal equations can't be solved: the factors of this model are damaged")

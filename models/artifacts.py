@@ -1,0 +1,158 @@
+"""A model's files: JSON, npz and FAISS only, sealed by a manifest of sizes and SHA-256 sums."""
+
+import hashlib
+import json
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from features.errors import BrokenArtifact
+from models.interactions import IdMap
+
+FORMAT = 1
+MANIFEST = "kindred.json"
+SUFFIXES = frozenset({".json", ".npz", ".faiss"})
+_PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+
+Arrays = dict[str, "np.ndarray[Any, Any]"]
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One file of a model: SHA-256 in hex and size in bytes."""
+
+    sha256: str
+    size: int
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sealed folder holds."""
+
+    format: int
+    files: dict[str, Entry]
+
+
+class _Head(msgspec.Struct, frozen=True):
+    """model.json"""
+
+    name: str
+    format: int
+    params: dict[str, Any]
+
+
+def write(folder: Path, name: str, params: Mapping[str, Any], items: IdMap, arrays: Arrays) -> None:
+    """The files that every model has: model.json, items.json, arrays.npz."""
+    (folder / "model.json").write_text(json.dumps({"name": name, "format": FORMAT, "params": dict(params)}))
+    (folder / "items.json").write_text(json.dumps(items.ids))
+    np.savez(folder / "arrays.npz", allow_pickle=False, **arrays)
+
+
+def read(folder: Path, name: str, shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, Any], IdMap, Arrays]:
+    """What write() wrote.
+
+    Args:    shapes: of each float32 array; -1 stands for the number of items, 0 for any size.
+    Raises:  BrokenArtifact: a file is missing, of another model, or doesn't hold what it should.
+    """
+    try:
+        head = msgspec.json.decode((folder / "model.json").read_bytes(), type=_Head)
+        ids = msgspec.json.decode((folder / "items.json").read_bytes(), type=tuple[str, ...])
+        with np.load(folder / "arrays.npz", allow_pickle=False) as stored:
+            arrays = {key: stored[key] for key in shapes}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, msgspec.MsgspecError) as error:
+        raise BrokenArtifact(f"the files in {folder} can't be read as a model: {error}") from error
+    if (head.name, head.format) != (name, FORMAT):
+        raise BrokenArtifact(f"{folder} holds {head.name!r} in format {head.format}, not {name!r} in {FORMAT}")
+    if not ids or list(ids) != sorted(set(ids)):
+        raise BrokenArtifact(f"items.json in {folder} is empty, not sorted, or names an item twice")
+    _check(arrays, shapes, len(ids))
+    return head.params, IdMap(ids), arrays
+
+
+def stored_name(folder: Path) -> str:
+    """Which model the folder holds.
+
+    Raises:  BrokenArtifact: it holds none.
+    """
+    try:
+        return msgspec.json.decode((folder / "model.json").read_bytes(), type=_Head).name
+    except (OSError, msgspec.MsgspecError) as error:
+        raise BrokenArtifact(f"{folder} holds no model: {error}") from error
+
+
+def seal(folder: Path) -> Manifest:
+    """Write the manifest over all files of the folder; nothing may be added afterwards."""
+    paths = sorted(path for path in folder.iterdir() if path.name != MANIFEST)
+    manifest = Manifest(format=FORMAT, files={path.name: _entry(path) for path in paths})
+    _check_names(manifest)
+    (folder / MANIFEST).write_bytes(msgspec.json.encode(manifest))
+    return manifest
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 of the manifest in hex: it vouches for every file of a sealed folder."""
+    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+
+
+def parse(raw: bytes) -> Manifest:
+    """A manifest from its bytes, every name in it safe to join to a folder.
+
+    Raises:  BrokenArtifact: it can't be read, or names a pickle or a path out of the folder.
+    """
+    try:
+        manifest = msgspec.json.decode(raw, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise BrokenArtifact(f"{MANIFEST} can't be read: {error}") from error
+    if manifest.format != FORMAT:
+        raise BrokenArtifact(f"{MANIFEST} has format {manifest.format}; this Kindred reads {FORMAT}")
+    _check_names(manifest)
+    return manifest
+
+
+def verify(folder: Path, manifest: Manifest | None = None) -> Manifest:
+    """The manifest of a folder whose files are all there, all as sealed, and no others.
+
+    Raises:  BrokenArtifact: naming the first file that is missing, changed or not listed.
+    """
+    try:
+        manifest = manifest or parse((folder / MANIFEST).read_bytes())
+        present = {path.name for path in folder.iterdir()} - {MANIFEST}
+    except OSError as error:
+        raise BrokenArtifact(f"{folder} has no {MANIFEST}") from error
+    if extra := sorted(present - manifest.files.keys()):
+        raise BrokenArtifact(f"{extra[0]} is not listed in {MANIFEST}")
+    for name, entry in manifest.files.items():
+        if name not in present:
+            raise BrokenArtifact(f"{name} is missing")
+        if _entry(folder / name) != entry:
+            raise BrokenArtifact(f"{name} was changed after training: its SHA-256 or size differs from {MANIFEST}")
+    return manifest
+
+
+def _check_names(manifest: Manifest) -> None:
+    if not manifest.files:
+        raise BrokenArtifact(f"{MANIFEST} lists no files")
+    for name in manifest.files:
+        if not _PLAIN.fullmatch(name):
+            raise BrokenArtifact(f"{name!r} is not a plain file name")
+        if Path(name).suffix not in SUFFIXES:
+            raise BrokenArtifact(f"{name!r} is refused: only {', '.join(sorted(SUFFIXES))} are read, never a pickle")
+
+
+def _check(arrays: Arrays, shapes: Mapping[str, tuple[int, ...]], n_items: int) -> None:
+    for key, shape in shapes.items():
+        wanted = tuple(n_items if size == -1 else size for size in shape)
+        got = arrays[key]
+        fits = got.ndim == len(wanted) and all(size in (0, have) for size, have in zip(wanted, got.shape, strict=True))
+        if got.dtype != np.float32 or not fits or not np.isfinite(got).all():
+            raise BrokenArtifact(f"array {key!r} is {got.dtype} {got.shape}, wanted finite float32 {wanted}")
+
+
+def _entry(path: Path) -> Entry:
+    if path.is_symlink() or not path.is_file():
+        raise BrokenArtifact(f"{path.name} is not a plain file")
+    with path.open("rb") as file:
+        return Entry(hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size)

@@ -1,0 +1,43 @@
+"""The command `kindred`: every command's options, and nothing of its work."""
+
+import sys
+from typing import Any, NoReturn
+
+import typer
+
+from features.errors import BadInput, KindredError
+from pipelines.cli import data, models, run
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
+for part in (run, data, models):
+    app.add_typer(part.app)
+
+
+def main() -> None:
+    """Run the command; 0 done, 1 failed with one line on stderr, 2 wrong usage."""
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except BadInput as error:
+        _fail(f"{error.field}: {error}" if error.field and error.field not in str(error) else str(error), 2)
+    except KindredError as error:
+        _fail(str(error), 1)
+    except KeyboardInterrupt:
+        _fail("stopped", 1)
+    except typer.Abort:
+        _fail("stopped", 1)
+    except Exception as error:
+        _usage(error)
+        raise
+
+
+def _usage(error: Any) -> None:
+    """Click's own complaints about options end as wrong usage; anything else is ours to see."""
+    if hasattr(error, "format_message"):
+        _fail(error.format_message(), 2)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    typer.echo(f"kindred: {message}", err=True)
+    sys.exit(status)

@@ -1,0 +1,87 @@
+"""Options that several commands share, and what is done with them before a job sees them."""
+
+import getpass
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from features.errors import BadInput
+from pipelines import console
+
+Json = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
+Map = Annotated[str, typer.Option("--map", help="Columns, as to=from,...")]
+Event = Annotated[str, typer.Option(help="Event name of rows that carry none.")]
+Preset = Annotated[str, typer.Option(help="A mapping that comes with Kindred, or a TOML file.")]
+Currency = Annotated[str, typer.Option(help="ISO code of prices that name none.")]
+Zone = Annotated[str, typer.Option("--timezone", help="Zone of times that carry none; default UTC.")]
+Pattern = Annotated[str, typer.Option(help="Only ids that match are items; other lines are charges.")]
+Categories = Annotated[Path | None, typer.Option(help="CSV keyword,category for items without a category.")]
+Seed = Annotated[int, typer.Option(help="Equal seeds give equal results.")]
+
+
+def now() -> int:
+    """Now, ms UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """The parts of a comma-separated option."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def who() -> str:
+    """Who is at the keyboard, for the audit trail."""
+    return getpass.getuser()
+
+
+def need_file(file: Path) -> None:
+    """Before anything is started for it."""
+    if not file.is_file():
+        raise BadInput(f"there is no file {file}", "file")
+
+
+def day(text: str, option: str) -> int | None:
+    """A day as ms UTC; None where the option is empty."""
+    if not text:
+        return None
+    try:
+        return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp() * 1000)
+    except ValueError as error:
+        raise BadInput(f"{option} must be a day as YYYY-MM-DD, got {text!r}", option) from error
+
+
+def duration(text: str) -> int:
+    """Milliseconds of a duration such as 30d or 12h."""
+    units = {"h": 3_600_000, "d": 86_400_000}
+    if len(text) < 2 or text[-1] not in units or not text[:-1].isdigit() or int(text[:-1]) < 1:
+        raise BadInput(f"holdout must be a number of days or hours such as 30d or 12h, got {text!r}", "holdout")
+    return int(text[:-1]) * units[text[-1]]
+
+
+def show_report(report: Any, what: str, json: bool) -> None:
+    """What became of a file's rows, for people or as JSON."""
+    if json:
+        console.as_json(
+            {
+                what: report.accepted,
+                "known": report.known,
+                "refused": dict(report.refused),
+                "set_aside": dict(report.set_aside),
+            }
+        )
+        return
+    console.say(f"{report.accepted} {what} taken, {report.known} were there before")
+    for reason, count in report.set_aside.most_common(20):
+        console.say(f"  {count} rows set aside: {reason}")
+    for reason, count in report.refused.most_common(20):
+        console.say(f"  {count} rows refused: {reason}")
+    if report.refused:
+        console.say(f"  refused rows are in {report.rejects}")
+
+
+def interrupt(*_: object) -> NoReturn:
+    """SIGTERM ends a command as Ctrl-C does."""
+    raise KeyboardInterrupt

@@ -1,0 +1,204 @@
+"""`kindred demo`: everything on this machine, from events to a slate on a page."""
+
+import getpass
+import time
+import uuid
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from features.events import iso
+from features.items import Item
+from features.keys import KeyStore
+from features.offline import EventLog, ItemLog, summary
+from features.online import Client, connect
+from features.settings import Settings
+from models.registry import Registry
+from pipelines import console
+from pipelines.backfill import restore, source_name
+from pipelines.embedded import parts
+from pipelines.imports.columns import Mapping
+from pipelines.imports.job import Report, import_events, write_events, write_items
+from pipelines.imports.orders import accepted
+from pipelines.processes import Children, free_port
+from pipelines.promotion import promote
+from pipelines.services import is_ready, serve_command, stream_command, wait_for_end
+from pipelines.simulate import Shop, catalogue, events
+from pipelines.training import train_models
+
+SHOP_EVENTS = 60_000
+CONSUMABLES = frozenset({"bird-care", "candles", "coffee", "seeds", "soap"})  # a file can't say which: then all are
+HOLDOUT_MS = 30 * 86_400_000
+START_S = 60.0
+
+
+@dataclass(frozen=True)
+class Demo:
+    """One run of the demo; `data` is a file of real events, None simulates a shop."""
+
+    settings: Settings
+    port: int
+    once: bool
+    data: Path | None
+    mapping: Mapping
+
+    def run(self) -> None:
+        """Start everything, show it, and stop it all again on Ctrl-C or when a part dies."""
+        started = time.monotonic()
+        again = self.settings.repeatable or (CONSUMABLES if self.data is None else frozenset({"*"}))
+        settings = replace(self.settings, demo=True, repeatable=again)
+        children = Children(settings.data / "logs")
+        console.say(f"starting Redis, Kafka and MLflow; data and logs are in {settings.data}")
+        with parts(settings, "redis", "kafka", "mlflow", children=children) as settings:
+            client = connect(settings.redis)
+            self._fill(settings, client)
+            self._train(settings)
+            url = self._serve(settings, children)
+            keys = _fresh_keys(settings)
+            customer = _a_customer(url)
+            first = _slate(url, customer)
+            console.say(f"first slate {time.monotonic() - started:.1f} s after the start")
+            if self.once:
+                _show_change(url, customer, first)
+                return
+            _invite(url, customer, keys)
+            wait_for_end(children)
+
+    def _fill(self, settings: Settings, client: Client) -> None:
+        """Events and catalogue into log and Redis, where they aren't yet."""
+        log = EventLog(settings.data)
+        if self.data is not None:
+            with console.progress(f"importing {self.data.name}") as bar:
+                report = import_events(settings, client, self.data, self.mapping, _now(), bar)
+            console.say(f"{report.accepted} events imported, {report.known} were there before")
+        elif summary(log)["events"] == 0:
+            _simulate(settings, log)
+        folded = restore(client, log, ItemLog(settings.data), settings.buckets)
+        found = summary(log)
+        console.say(f"event log: {found['events']} events of {found['customers']} customers, {folded} folded just now")
+
+    def _train(self, settings: Settings) -> None:
+        """Train, register and promote, unless there is a champion from before."""
+        with Registry(settings.mlflow) as registry:
+            if (champion := registry.champion(settings.models[0])) is not None:
+                console.say(f"{champion.name} version {champion.version} is champion already")
+                return
+            with console.progress("training") as bar:
+                trained = train_models(settings, list(settings.models), (None, None), HOLDOUT_MS, 0, bar)
+            for each in trained:
+                console.say(f"{each.name} version {each.version}: ndcg@10 {each.metrics['ndcg@10']:.4f}")
+                promote(
+                    registry,
+                    each.name,
+                    each.version,
+                    force=False,
+                    who=f"{getpass.getuser()} (demo)",
+                    now=_now(),
+                    cache=settings.data / "models",
+                )
+
+    def _serve(self, settings: Settings, children: Children) -> str:
+        """Start the stream processor and the service; returns the service's address."""
+        port = free_port(self.port)
+        if port != self.port:
+            console.say(f"port {self.port} is taken, using {port}")
+        url = f"http://127.0.0.1:{port}"
+        children.start("stream", *stream_command(settings))
+        service = children.start("service", *serve_command(settings, "127.0.0.1", port, workers=1))
+        children.wait_until(service, lambda: is_ready(url), START_S)
+        return url
+
+
+def _simulate(settings: Settings, log: EventLog) -> None:
+    """The half year of a simulated shop up to now, into the logs."""
+    now = _now()
+    shop = Shop(events=SHOP_EVENTS, until=now, seed=0)
+    with console.progress("simulating a shop") as bar:
+        write_items(settings, catalogue(shop), now, Report(), lambda: None)
+        report = Report()
+        past = (accepted(raw, now) for raw in events(shop))
+        source = source_name("import", "simulated", 1)
+        write_events(log, source, past, report, lambda: bar(report.accepted, SHOP_EVENTS))
+
+
+def _fresh_keys(settings: Settings) -> dict[str, str]:
+    """A write key and a secret key for this run; those of the run before are revoked."""
+    store = KeyStore(settings.data)
+    known = store.keys()
+    for key in known:
+        if key.label == "demo":
+            store.revoke(key.id)
+    return {
+        "write": store.issue("write", ("track", "recommend"), "demo", _now())[1],
+        "secret": store.issue("secret", ("track", "recommend", "items"), "demo", _now())[1],
+    }
+
+
+def _a_customer(url: str) -> str:
+    found = httpx.get(f"{url}/demo/customers", params={"limit": 1}, timeout=10).json()["customers"]
+    return str(found[0]["user_id"]) if found else "somebody-new"
+
+
+def _slate(url: str, customer: str, after: str | None = None) -> dict[str, Any]:
+    body: dict[str, Any] = {"user_id": customer, "n": 8, "placement": "demo"}
+    if after is not None:
+        body["after"] = after
+    answer: dict[str, Any] = httpx.post(f"{url}/recommend", json=body, timeout=10).raise_for_status().json()
+    return answer
+
+
+def _show_change(url: str, customer: str, before: dict[str, Any]) -> None:
+    """Send one view of an item that the slate doesn't lead with, and show what that changes."""
+    item_id = before["items"][-1]["item_id"]
+    titles = _titles(url, before)
+    _show(f"slate of {customer}", before, titles)
+    message_id = uuid.uuid4().hex
+    event = {
+        "userId": customer,
+        "event": "Product Viewed",
+        "messageId": message_id,
+        "timestamp": iso(_now()),
+        "properties": {"product_id": item_id, "category": titles.get(item_id, Item(item_id=item_id)).category},
+    }
+    sent = time.perf_counter()
+    httpx.post(f"{url}/v1/track", json=event, timeout=10).raise_for_status()
+    after = _slate(url, customer, message_id)
+    took = (time.perf_counter() - sent) * 1000
+    console.say(f"\n{customer} views {item_id} {titles.get(item_id, Item(item_id=item_id)).title}\n")
+    _show(f"slate {took:.0f} ms after the event was sent", after, titles | _titles(url, after))
+    if after["degraded"]:
+        console.say(f"degraded: {', '.join(after['degraded'])}")
+
+
+def _titles(url: str, slate: dict[str, Any]) -> dict[str, Item]:
+    ids = ",".join(entry["item_id"] for entry in slate["items"])
+    rows = httpx.get(f"{url}/demo/items", params={"ids": ids}, timeout=10).json()["items"]
+    return {row["item_id"]: Item(item_id=row["item_id"], title=row["title"], category=row["category"]) for row in rows}
+
+
+def _show(title: str, slate: dict[str, Any], titles: dict[str, Item]) -> None:
+    rows = []
+    for entry in slate["items"]:
+        item = titles.get(entry["item_id"], Item(item_id=entry["item_id"]))
+        why = ", ".join(" ".join(filter(None, (r["kind"], r.get("item_id")))) for r in entry["reasons"])
+        rows.append((entry["rank"], entry["item_id"], item.title, item.category, f"{entry['score']:.3f}", why))
+    model = slate["model"]
+    named = f"{model['name']} version {model['version']}" if model else "no model"
+    console.table(f"{title} ({named}, as of {slate['as_of']})", ("", "item", "title", "category", "score", "why"), rows)
+
+
+def _invite(url: str, customer: str, keys: dict[str, str]) -> None:
+    console.say(f"\nthe shop:    {url}/")
+    console.say(f"write key:   {keys['write']}   (browsers: track)")
+    console.say(f"secret key:  {keys['secret']}   (servers: track, recommend, items)")
+    console.say(
+        f"try:         curl -s {url}/recommend -H 'Authorization: Bearer {keys['secret']}' "
+        f'-d \'{{"user_id": "{customer}", "n": 5}}\''
+    )
+    console.say("Ctrl-C stops everything")
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

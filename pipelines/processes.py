@@ -1,0 +1,99 @@
+"""Starting and stopping the processes that a command needs, with nothing left behind."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from features.errors import Unavailable
+
+STEP_S = 0.05
+STOP_S = 15.0
+
+
+@dataclass
+class Child:
+    """One started process; closing its stdin ends it and its whole family."""
+
+    name: str
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+
+class Children:
+    """Processes in the order they were started; they end in reverse order."""
+
+    def __init__(self, logs: Path) -> None:
+        self.logs = logs
+        self.running: list[Child] = []
+
+    def start(self, name: str, command: list[str], environment: Mapping[str, str]) -> Child:
+        """Start a command whose output goes to a log file of its name."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        log = self.logs / f"{name}.log"
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "pipelines.lifeline", *command],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **environment},
+                start_new_session=True,  # Ctrl-C reaches the starter alone, which then stops the rest in order
+            )
+        child = Child(name, process, log)
+        self.running.append(child)
+        return child
+
+    def wait_until(self, child: Child, ready: Callable[[], bool], timeout_s: float) -> None:
+        """Return once `ready()`.
+
+        Raises:  Unavailable: the process ended or the time is up; with the end of its log.
+        """
+        until = time.monotonic() + timeout_s
+        while not ready():
+            if child.process.poll() is not None:
+                raise Unavailable(f"{child.name} ended while starting:\n{tail(child.log)}")
+            if time.monotonic() > until:
+                raise Unavailable(f"{child.name} didn't start within {timeout_s:g} s:\n{tail(child.log)}")
+            time.sleep(STEP_S)
+
+    def dead(self) -> Child | None:
+        """The first process that has ended by itself."""
+        return next((child for child in self.running if child.process.poll() is not None), None)
+
+    def stop(self) -> None:
+        """End all of them, the last started first."""
+        for child in reversed(self.running):
+            if child.process.stdin is not None:
+                child.process.stdin.close()
+            try:
+                child.process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                child.process.wait()
+        self.running.clear()
+
+
+def free_port(wanted: int) -> int:
+    """The wanted port of loopback, or the next free one.
+
+    Raises:  Unavailable: a hundred in a row are taken.
+    """
+    for port in range(wanted, min(wanted + 100, 65_536)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise Unavailable(f"ports {wanted} to {wanted + 99} are all taken")
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    """The end of a log file."""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])

@@ -1,0 +1,69 @@
+"""The processes that Kindred itself is made of: the HTTP service and the stream processor."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+from features.errors import Unavailable
+from features.settings import Settings, to_environment
+from pipelines.processes import Children, tail
+
+ROOT = Path(__file__).parent.parent
+
+
+def serve_command(settings: Settings, host: str, port: int, workers: int) -> tuple[list[str], dict[str, str]]:
+    """The command that runs the BentoML service, and its environment."""
+    command = [sys.executable, "-P", "-m", "bentoml", "serve", "serving.service:service"]
+    command += ["--host", host, "--port", str(port), "--working-dir", str(ROOT)]
+    quiet = {
+        "BENTOML_HOME": str(settings.data / "bentoml"),
+        "BENTOML_DO_NOT_TRACK": "true",
+        "BENTOML_CONFIG_OPTIONS": f"services.kindred.workers={workers}",
+        "PROMETHEUS_MULTIPROC_DIR": str(settings.data / "run" / f"metrics-{port}"),
+    }
+    return command, {**to_environment(settings), **quiet}
+
+
+def stream_command(settings: Settings) -> tuple[list[str], dict[str, str]]:
+    """The command that runs a stream processor, and its environment."""
+    return [sys.executable, "-P", "-m", "pipelines.cli", "stream"], to_environment(settings)
+
+
+def is_ready(url: str) -> bool:
+    """Whether the service there has what it needs."""
+    try:
+        return httpx.get(f"{url}/readyz", timeout=2.0).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def wait_for_end(children: Children) -> None:
+    """Return never; raise when a process has ended by itself, so that the rest is stopped too.
+
+    Raises:  Unavailable: with the end of its log.
+    """
+    while True:
+        dead = children.dead()
+        if dead is not None:
+            raise Unavailable(f"{dead.name} ended, so everything was stopped; the end of {dead.log}:\n{tail(dead.log)}")
+        time.sleep(0.2)
+
+
+def commit_of_checkout() -> str:
+    """The git commit that this code is, for a model's lineage; `unknown` outside a checkout."""
+    head = ROOT / ".git" / "HEAD"
+    if not head.is_file():
+        return os.environ.get("GIT_COMMIT", "unknown")
+    text = head.read_text().strip()
+    if not text.startswith("ref: "):
+        return text
+    name = text.removeprefix("ref: ")
+    loose = ROOT / ".git" / name
+    if loose.is_file():
+        return loose.read_text().strip()
+    packed = ROOT / ".git" / "packed-refs"
+    lines = packed.read_text().splitlines() if packed.is_file() else []
+    return next((line.split()[0] for line in lines if line.endswith(f" {name}")), "unknown")

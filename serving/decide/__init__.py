@@ -1,0 +1,1 @@
+"""What to show: pure functions of (state, history, request), with no HTTP and no BentoML in them."""

@@ -1,0 +1,69 @@
+"""From candidates to a slate: who comes in which order, and why."""
+
+from collections.abc import Iterable, Iterator
+
+from serving.decide.candidates import Candidate, Touch, from_catalogue, from_champion, from_trending, similar
+from serving.decide.state import Limits, State
+
+BECAUSE: dict[str, str] = {
+    "Order Completed": "because_you_bought",
+    "Product Added": "because_you_added",
+    "Product Added to Wishlist": "because_you_added",
+}
+
+
+def slate(
+    state: State, history: list[Touch], bought: set[str], limits: Limits, exclude: Iterable[str], n: int
+) -> list[Candidate]:
+    """At most n items, best first, none twice; scores never rise down the list and ties are ordered by item_id.
+
+    Left out: what the caller excludes, what is out of stock or outside the limits, and what was bought and isn't
+    repeatable. What the customer has only looked at comes last: it is shown where nothing else is left.
+    """
+    again = {item_id for item_id in bought if state.is_repeatable(item_id)}
+    never = {*exclude, *(bought - again)}
+    seen = {touch.item_id for touch in history} - again
+    chosen: list[Candidate] = []
+    for hidden in (never | seen, never):
+        for source in _sources(state, history, limits, hidden, n):
+            taken = {candidate.item_id for candidate in chosen}
+            chosen += _below(chosen, [c for c in source if c.item_id not in taken][: n - len(chosen)])
+            if len(chosen) == n:
+                return chosen
+    return chosen
+
+
+def like(state: State, item_id: str, limits: Limits, exclude: Iterable[str], n: int) -> list[Candidate]:
+    """At most n items like one, best first; what trends where the champion can't tell."""
+    hidden = {item_id, *exclude}
+    found = similar(state.champion, item_id, limits, hidden, n) if state.champion else []
+    taken = hidden | {candidate.item_id for candidate in found}
+    rest = [candidate for candidate, _ in zip(from_trending(state, limits, taken), range(n - len(found)), strict=False)]
+    return found + _below(found, rest)
+
+
+def reason(candidate: Candidate) -> tuple[str, str | None]:
+    """(kind, item_id of the history) that says why a candidate is there."""
+    if candidate.cause is None:
+        return ("trending" if candidate.source == "trending" else "popular"), None
+    if not candidate.cause.event:
+        return "similar_to", candidate.cause.item_id
+    return BECAUSE.get(candidate.cause.event, "because_you_viewed"), candidate.cause.item_id
+
+
+def _sources(state: State, history: list[Touch], limits: Limits, hidden: set[str], n: int) -> Iterator[list[Candidate]]:
+    if state.champion is not None and history:
+        yield from_champion(state.champion, history, limits, hidden, n)
+    yield list(from_trending(state, limits, hidden))
+    if state.champion is not None:
+        yield from_champion(state.champion, [], limits, hidden, n)
+    yield list(from_catalogue(state, limits, hidden))
+
+
+def _below(chosen: list[Candidate], more: list[Candidate]) -> list[Candidate]:
+    """A later source's items, shifted as a block so that all of them score below what is already there."""
+    ordered = sorted(more, key=lambda candidate: (-candidate.score, candidate.item_id))
+    if not chosen or not ordered:
+        return ordered
+    shift = min(0.0, chosen[-1].score - 1.0 - ordered[0].score)
+    return [candidate._replace(score=candidate.score + shift) for candidate in ordered]

@@ -1,0 +1,71 @@
+"""What the demo's page asks for beside the public API; these routes exist in the demo only."""
+
+from typing import Any
+
+from features.definitions import history
+from features.events import customer_of, iso
+from features.folds import Profile
+from features.items import Item
+from serving.decide.state import State
+from serving.engine import Engine
+
+RECENT = 12
+CUSTOMERS = 100
+
+
+async def customers(engine: Engine, query: str, limit: int) -> dict[str, Any]:
+    """Known customers, newest activity first."""
+    found = await engine.profiles.customers(min(max(limit, 1), CUSTOMERS), query)
+    return {
+        "customers": [
+            {"user_id": name[2:], "events": sum(profile.counts.values()), "last_seen": iso(profile.last_seen)}
+            for name, profile in found
+        ]
+    }
+
+
+async def profile(engine: Engine, user_id: str | None, anonymous_id: str | None) -> dict[str, Any]:
+    """One customer's live profile; zeros for a customer nobody has seen."""
+    customer = customer_of(user_id, anonymous_id)
+    state = await engine.profiles.profile(customer) if customer else Profile()
+    total = sum(weight for weight in state.affinity.values() if weight > 0)
+    affinity = sorted(((name, w) for name, w in state.affinity.items() if w > 0), key=lambda e: (-e[1], e[0]))
+    return {
+        "customer": customer[2:],
+        "events": sum(state.counts.values()),
+        "counts": state.counts,
+        "recent": _recent(state, engine.follower.state),
+        "affinity": [{"category": name, "share": weight / total} for name, weight in affinity[:8]],
+        "spend": [{"currency": code, "amount": f"{cents / 100:.2f}"} for code, cents in sorted(state.spend.items())],
+        "orders": state.orders,
+        "first_seen": iso(state.first_seen) if state.first_seen else None,
+        "last_seen": iso(state.last_seen) if state.last_seen else None,
+    }
+
+
+def items(state: State, ids: list[str]) -> dict[str, Any]:
+    """What the catalogue says of some items; those that it doesn't know are left out."""
+    known = state.catalogue or {}
+    return {"items": [_item(known[item_id]) for item_id in ids if item_id in known]}
+
+
+def _recent(state: Profile, shop: State) -> list[dict[str, Any]]:
+    known = shop.catalogue or {}
+    rows = []
+    for item_id, _, event, at in history(state)[:RECENT]:
+        item = known.get(item_id, Item(item_id=item_id))
+        rows.append(
+            {
+                "item_id": item_id,
+                "title": item.title,
+                "category": item.category,
+                "event": event,
+                "timestamp": iso(at),
+            }
+        )
+    return rows
+
+
+def _item(item: Item) -> dict[str, Any]:
+    names = ("item_id", "title", "category", "price", "currency", "in_stock", "url", "incomplete")
+    return {name: getattr(item, name) for name in names}

@@ -1,0 +1,132 @@
+"""One request from start to finish: read the live profile, decide, say why."""
+
+import asyncio
+import uuid
+from collections.abc import Callable
+
+from features.definitions import WEIGHTS, bought, history
+from features.events import customer_of, iso
+from features.folds import Profile
+from features.online import AWAY, ProfileReader, connect_async
+from features.settings import Settings
+from serving.decide.candidates import Candidate, Touch
+from serving.decide.rank import like, reason, slate
+from serving.decide.state import Limits, State
+from serving.following import Follower
+from serving.schema import (
+    Filter,
+    ModelVersion,
+    Ranked,
+    Reason,
+    RecommendRequest,
+    RecommendResponse,
+    SimilarRequest,
+    Touched,
+)
+
+AFTER_S = 0.25
+AFTER_STEP_S = 0.004
+
+
+class Engine:
+    """Answers slates from what is in memory and one read of the customer's state."""
+
+    def __init__(self, settings: Settings, new_id: Callable[[], str] = lambda: uuid.uuid4().hex) -> None:
+        self.settings = settings
+        self.follower = Follower(settings)
+        self.new_id = new_id
+
+    async def start(self) -> None:
+        """Connect and load; returns once everything that can be read has been read."""
+        self.profiles = ProfileReader(connect_async(self.settings.redis), self.settings.buckets)
+        await self.follower.start()
+
+    async def stop(self) -> None:
+        """Let everything go."""
+        await self.follower.stop()
+        await self.profiles.client.aclose()
+
+    async def recommend(self, request: RecommendRequest) -> RecommendResponse:
+        """A slate for a customer, a visitor or a history."""
+        degraded = self._degraded()
+        profile = await self._profile(request, degraded)
+        touches, newest = _touches(request, profile)
+        state = self.follower.state
+        chosen = slate(state, touches, bought(profile), _limits(request.filter), request.exclude, request.n)
+        return self._answer(state, chosen, newest, degraded)
+
+    async def similar(self, request: SimilarRequest) -> RecommendResponse:
+        """Items like one."""
+        state = self.follower.state
+        chosen = like(state, request.item_id, _limits(request.filter), request.exclude, request.n)
+        return self._answer(state, chosen, 0, self._degraded())
+
+    def _degraded(self) -> list[str]:
+        missing = set(self.follower.missing)
+        if self.follower.state.champion is None:
+            missing.add("model")
+        return sorted(missing)
+
+    async def _profile(self, request: RecommendRequest, degraded: list[str]) -> Profile:
+        customer = customer_of(request.user_id, request.anonymous_id)
+        if not customer:
+            return Profile()
+        try:
+            profile = await self.profiles.profile(customer)
+            if request.after is not None and not profile.has_seen(request.after):
+                profile, seen = await self._wait_for(customer, request.after, profile)
+                degraded += [] if seen else ["after"]
+        except AWAY:
+            degraded.append("profile")
+            return Profile()
+        return profile
+
+    async def _wait_for(self, customer: str, message_id: str, profile: Profile) -> tuple[Profile, bool]:
+        """The state once it reflects the event, or the last one read when the time is up."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + AFTER_S
+        while loop.time() < until:
+            await asyncio.sleep(AFTER_STEP_S)
+            profile = await self.profiles.profile(customer)
+            if profile.has_seen(message_id):
+                return profile, True
+        return profile, False
+
+    def _answer(self, state: State, chosen: list[Candidate], newest: int, degraded: list[str]) -> RecommendResponse:
+        champion = state.champion
+        return RecommendResponse(
+            request_id=self.new_id(),
+            items=tuple(_ranked(candidate, rank) for rank, candidate in enumerate(chosen, 1)),
+            model=None if champion is None else ModelVersion(champion.name, champion.version),
+            as_of=iso(newest) if newest else None,
+            degraded=tuple(degraded),
+        )
+
+
+def _ranked(candidate: Candidate, rank: int) -> Ranked:
+    kind, item_id = reason(candidate)
+    because = Reason(kind=kind, item_id=item_id)  # type: ignore[arg-type]
+    return Ranked(
+        item_id=candidate.item_id, score=candidate.score, rank=rank, reasons=(because,), source=candidate.source
+    )
+
+
+def _limits(wanted: Filter) -> Limits:
+    return Limits(frozenset(wanted.category), wanted.max_price)
+
+
+def _touches(request: RecommendRequest, profile: Profile) -> tuple[list[Touch], int]:
+    """What ties the customer to items, the caller's own history and the item looked at first; and the newest time."""
+    own = list(request.history or ())
+    if request.item_id is not None:
+        own.append(Touched(item_id=request.item_id))
+    stated = [Touch(t.item_id, WEIGHTS.get(t.name, 0), t.name) for t in own]
+    live = [Touch(item_id, confidence, name) for item_id, confidence, name, _ in history(profile)]
+    merged: dict[str, Touch] = {}
+    for touch in (*stated, *live):
+        before = merged.get(touch.item_id)
+        total = touch.confidence + (before.confidence if before else 0.0)
+        stronger = before if before and before.confidence >= touch.confidence else touch
+        merged[touch.item_id] = Touch(touch.item_id, total, stronger.event)
+    times = [round(t.timestamp.timestamp() * 1000) for t in own if t.timestamp is not None]
+    return [touch for touch in merged.values() if touch.confidence > 0], max([profile.last_seen, *times])

@@ -1,0 +1,138 @@
+"""The handlers: each turns one request into one answer by calling one plain function."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from features.errors import BadInput, Unavailable
+from features.kafka.producer import Producer
+from features.keys import KeyStore
+from features.settings import Settings
+from serving import demo
+from serving.auth import Caller, caller
+from serving.engine import Engine
+from serving.http import answer, decode_object, read
+from serving.metrics import exposition
+from serving.schema import parse_recommend, parse_similar
+from serving.tracking import KINDS, Tracker
+
+SLATE_BYTES = 256 * 1024
+TRACK_BYTES = 500 * 1024
+ITEMS_BYTES = 4 * 1024 * 1024
+
+
+class Parts:
+    """What the handlers share: made when the worker starts, gone when it stops."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.engine = Engine(settings)
+        self.producer = Producer(settings.kafka, linger_ms=1)
+        self.tracker = Tracker(self.producer)
+        self.keys = KeyStore(settings.data)
+
+    def caller(self, request: Request, body_key: str | None = None) -> Caller:
+        """Who is calling; raises Unauthorized."""
+        client = request.client.host if request.client else None
+        return caller(self.keys, request.headers, client, self.settings.demo, body_key)
+
+
+async def recommend(parts: Parts, request: Request) -> Response:
+    """POST /recommend."""
+    who = parts.caller(request)
+    who.need("recommend")
+    asked = parse_recommend(await read(request, SLATE_BYTES))
+    who.need_access_to(asked.user_id)
+    return answer(await parts.engine.recommend(asked))
+
+
+async def similar(parts: Parts, request: Request) -> Response:
+    """POST /similar."""
+    parts.caller(request).need("recommend")
+    return answer(await parts.engine.similar(parse_similar(await read(request, SLATE_BYTES))))
+
+
+async def track(parts: Parts, request: Request) -> Response:
+    """POST /v1/track and its sisters: one event."""
+    message = decode_object(await read(request, TRACK_BYTES))
+    who = parts.caller(request, _body_key(message))
+    who.need("track")
+    await parts.tracker.one(request.url.path.rpartition("/")[2], message, who)
+    return answer({"success": True})
+
+
+async def batch(parts: Parts, request: Request) -> Response:
+    """POST /v1/batch: many events."""
+    body = decode_object(await read(request, TRACK_BYTES))
+    who = parts.caller(request, _body_key(body))
+    who.need("track")
+    refused = await parts.tracker.batch(body, who)
+    return answer({"success": True, **({"refused": refused} if refused else {})})
+
+
+async def items(parts: Parts, request: Request) -> Response:
+    """POST /v1/items: catalogue upserts."""
+    parts.caller(request).need("items")
+    return answer(
+        {"success": True, "items": await parts.tracker.items(decode_object(await read(request, ITEMS_BYTES)))}
+    )
+
+
+async def ready(parts: Parts, _request: Request) -> Response:
+    """GET /readyz: red only while the registry names a champion that isn't loaded yet."""
+    if parts.engine.follower.pending:
+        raise Unavailable("the champion isn't loaded yet")
+    return answer({"ready": True})
+
+
+async def metrics(_parts: Parts, _request: Request) -> Response:
+    """GET /metrics."""
+    body, kind = exposition()
+    return Response(body, media_type=kind)
+
+
+async def demo_customers(parts: Parts, request: Request) -> Response:
+    """GET /demo/customers."""
+    parts.caller(request).need("recommend")
+    limit = request.query_params.get("limit", "50")
+    if not limit.isdigit():
+        raise BadInput("limit must be a whole number", "limit")
+    return answer(await demo.customers(parts.engine, request.query_params.get("q", "")[:255], int(limit)))
+
+
+async def demo_profile(parts: Parts, request: Request) -> Response:
+    """GET /demo/profile."""
+    parts.caller(request).need("recommend")
+    asked = request.query_params
+    return answer(await demo.profile(parts.engine, asked.get("user_id"), asked.get("anonymous_id")))
+
+
+async def demo_items(parts: Parts, request: Request) -> Response:
+    """GET /demo/items."""
+    parts.caller(request).need("recommend")
+    ids = request.query_params.get("ids", "").split(",")
+    return answer(demo.items(parts.engine.follower.state, ids[:200]))
+
+
+def _body_key(message: dict[str, Any]) -> str | None:
+    key = message.get("writeKey")
+    return key if isinstance(key, str) else None
+
+
+Handler = Callable[[Parts, Request], Awaitable[Response]]
+ROUTES: dict[tuple[str, str], Handler] = {
+    ("POST", "/recommend"): recommend,
+    ("POST", "/similar"): similar,
+    ("POST", "/v1/batch"): batch,
+    ("POST", "/v1/items"): items,
+    ("GET", "/readyz"): ready,
+    ("GET", "/metrics"): metrics,
+    **{("POST", f"/v1/{kind}"): track for kind in KINDS},
+}
+DEMO: dict[tuple[str, str], Handler] = {
+    ("GET", "/demo/customers"): demo_customers,
+    ("GET", "/demo/profile"): demo_profile,
+    ("GET", "/demo/items"): demo_items,
+}

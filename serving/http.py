@@ -1,0 +1,63 @@
+"""Bodies in and errors out, for every route alike."""
+
+import zlib
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from features.errors import BadInput
+
+JSON = "application/json"
+
+
+async def read(request: Request, limit: int) -> bytes:
+    """The body, unpacked where it is gzip, whatever its Content-Type says.
+
+    Raises:  BadInput: it is larger than `limit` bytes before or after unpacking, or no gzip.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise BadInput(f"the body is larger than {limit} bytes", "body")
+    if request.headers.get("content-encoding", "").lower() == "gzip" or body[:2] == b"\x1f\x8b":
+        return _unpack(bytes(body), limit)
+    return bytes(body)
+
+
+def decode_object(body: bytes) -> dict[str, Any]:
+    """The JSON object of a body.
+
+    Raises:  BadInput.
+    """
+    try:
+        decoded = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadInput(f"the body is no JSON: {error}", "body") from error
+    if not isinstance(decoded, dict):
+        raise BadInput("the body must be a JSON object", "body")
+    return decoded
+
+
+def answer(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A JSON answer."""
+    return Response(msgspec.json.encode(value), status, headers, JSON)
+
+
+def failure(status: int, code: str, message: str, field: str | None = None) -> Response:
+    """An error as the contract has it; 429 and 503 say when to try again."""
+    headers = {"Retry-After": "1"} if status in {429, 503} else None
+    return answer({"error": {"code": code, "message": message, "field": field}}, status, headers)
+
+
+def _unpack(body: bytes, limit: int) -> bytes:
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        unpacked = unpacker.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise BadInput(f"the body can't be unpacked as gzip: {error}", "body") from error
+    if len(unpacked) > limit:
+        raise BadInput(f"the body is larger than {limit} bytes once unpacked", "body")
+    return unpacked

@@ -1,0 +1,130 @@
+"""What a request may say and what an answer looks like: the bounds of the contract, checked first."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from features.errors import BadInput
+from features.events import canonical
+
+Id = Annotated[str, Meta(min_length=1, max_length=255)]
+Count = Annotated[int, Meta(ge=1, le=100)]
+Ids = Annotated[tuple[Id, ...], Meta(max_length=1_000)]
+
+
+class Touched(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One entry of a history that the caller keeps itself."""
+
+    item_id: Id
+    event: Annotated[str, Meta(max_length=255)] = "Product Viewed"
+    timestamp: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        """The event's canonical name."""
+        return canonical(self.event)
+
+
+class Filter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the slate is limited to; `max_price` in the item's own currency."""
+
+    category: Annotated[tuple[Annotated[str, Meta(max_length=255)], ...], Meta(max_length=100)] = ()
+    in_stock: bool = True
+    max_price: Annotated[float, Meta(ge=0)] | None = None
+
+
+class RecommendRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of POST /recommend."""
+
+    user_id: Id | None = None
+    anonymous_id: Id | None = None
+    n: Count = 10
+    placement: Annotated[str, Meta(max_length=100)] = "default"
+    item_id: Id | None = None
+    history: Annotated[tuple[Touched, ...], Meta(max_length=200)] | None = None
+    context: Annotated[dict[str, str | int | float | bool | None], Meta(max_length=50)] = {}
+    filter: Filter = Filter()
+    exclude: Ids = ()
+    after: Id | None = None
+
+
+class SimilarRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of POST /similar."""
+
+    item_id: Id
+    n: Count = 10
+    filter: Filter = Filter()
+    exclude: Ids = ()
+
+
+class Reason(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why an item is there; `item_id` is the item of the history that caused it."""
+
+    kind: Literal[
+        "because_you_viewed", "because_you_added", "because_you_bought", "similar_to", "trending", "popular", "new"
+    ]
+    item_id: str | None = None
+
+
+class Ranked(Struct, frozen=True, kw_only=True):
+    """One item of a slate."""
+
+    item_id: str
+    score: float
+    rank: int
+    reasons: tuple[Reason, ...]
+    source: str
+
+
+class ModelVersion(Struct, frozen=True):
+    """The model that an answer comes from."""
+
+    name: str
+    version: str
+
+
+class RecommendResponse(Struct, frozen=True, kw_only=True):
+    """Answer of POST /recommend and POST /similar; `as_of` is the time of the newest event that it reflects."""
+
+    request_id: str
+    items: tuple[Ranked, ...]
+    model: ModelVersion | None
+    experiment: None = None
+    as_of: str | None
+    degraded: tuple[str, ...]
+
+
+_recommend = msgspec.json.Decoder(RecommendRequest)
+_similar = msgspec.json.Decoder(SimilarRequest)
+
+
+def parse_recommend(body: bytes) -> RecommendRequest:
+    """A checked request.
+
+    Raises:  BadInput: with the field.
+    """
+    request: RecommendRequest = _parse(_recommend, body)
+    if not request.user_id and not request.anonymous_id and request.history is None:
+        raise BadInput("say who it is for: one of user_id, anonymous_id, history is needed", "user_id")
+    return request
+
+
+def parse_similar(body: bytes) -> SimilarRequest:
+    """A checked request.
+
+    Raises:  BadInput: with the field.
+    """
+    request: SimilarRequest = _parse(_similar, body)
+    return request
+
+
+def _parse(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
+    try:
+        return decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        message, _, path = str(error).partition(" - at `$")
+        named = message.rpartition("`")[0].rpartition("`")[2] if "field `" in message else ""
+        field = f"{path.rstrip('`')}.{named}".strip(".") if named else path.rstrip("`").strip(".")
+        raise BadInput(f"{field or 'body'}: {message}", field or "body") from error

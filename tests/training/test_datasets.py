@@ -1,0 +1,104 @@
+"""From events to numbers, by hand."""
+
+import pandas as pd
+import pytest
+
+from features.errors import BadInput
+from models.interactions import IdMap
+from training.datasets import Frame, checked, histories, interactions, targets
+
+Line = tuple[str, str, int, str]
+
+
+def events(*lines: Line) -> Frame:
+    return checked(pd.DataFrame(lines, columns=["user_id", "item_id", "timestamp", "event"]))
+
+
+def test_events_add_up_to_confidence() -> None:
+    # u and x: viewed 1 + added 3 + ordered 5
+    lines = events(
+        ("u", "x", 1, "Product Viewed"), ("u", "x", 2, "Product Added"), ("u", "x", 3, "Order Completed"),
+        ("v", "y", 4, "Product Viewed"),
+    )  # fmt: skip
+    found = interactions(lines)
+    assert (found.users.ids, found.items.ids) == (("u", "v"), ("x", "y"))
+    assert found.matrix.toarray().tolist() == [[9, 0], [0, 1]]
+    assert found.timestamps is not None
+    assert found.timestamps.tolist() == [3, 4]
+    assert found.window == (1, 5)
+
+
+def test_a_refund_takes_the_order_back() -> None:
+    lines = events(
+        ("u", "x", 1, "Order Completed"), ("u", "x", 9, "Order Refunded"),
+        ("u", "y", 2, "Order Completed"), ("u", "y", 3, "Product Viewed"), ("u", "y", 8, "Order Refunded"),
+    )  # fmt: skip
+    found = interactions(lines)
+    assert found.items.ids == ("y",)
+    assert found.matrix.toarray().tolist() == [[1]]
+    assert found.timestamps is not None
+    assert found.timestamps.tolist() == [3]  # the refund is no interest
+
+
+def test_everything_given_back_is_said() -> None:
+    with pytest.raises(BadInput, match="refund"):
+        interactions(events(("u", "x", 1, "Order Completed"), ("u", "x", 2, "Order Refunded")))
+
+
+def test_an_event_that_came_twice_counts_once() -> None:
+    once, twice = events(("u", "x", 1, "Product Viewed")), events(*[("u", "x", 1, "Product Viewed")] * 2)
+    assert interactions(once).matrix.toarray().tolist() == interactions(twice).matrix.toarray().tolist() == [[1]]
+
+
+def test_equal_rows_without_times_are_all_counted() -> None:
+    frame = pd.DataFrame({"user_id": ["u", "u"], "item_id": ["x", "x"]})
+    found = interactions(checked(frame))
+    assert found.matrix.toarray().tolist() == [[2]]
+    assert (found.timestamps, found.window) == (None, None)
+
+
+def test_an_unknown_event_moves_nothing() -> None:
+    lines = events(("u", "x", 1, "Product Viewed"), ("u", "y", 2, "Order Completed"), ("u", "z", 3, "Song Played"))
+    assert interactions(lines).matrix.toarray().tolist() == [[1, 5]]
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (pd.DataFrame({"user_id": [], "item_id": []}), "no interactions"),
+        (pd.DataFrame({"user_id": ["u"]}), "item_id"),
+        (pd.DataFrame({"item_id": ["u"]}), "user_id"),
+        (pd.DataFrame({"user_id": ["u", None], "item_id": ["x", "y"]}), "1 rows have no user_id"),
+        (pd.DataFrame({"user_id": ["u"], "item_id": ["x"], "event": ["Song Played"]}), "no known event"),
+    ],
+)
+def test_a_frame_that_says_nothing_is_refused(frame: Frame, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        checked(frame)
+
+
+def test_numbers_are_ids_too() -> None:
+    found = interactions(checked(pd.DataFrame({"user_id": [7, 10], "item_id": [1, 2]})))
+    assert found.users.ids == ("10", "7")
+
+
+def test_a_history_is_of_known_items_and_those_asked_for() -> None:
+    lines = events(("u", "x", 1, "Product Viewed"), ("u", "new", 2, "Product Viewed"), ("v", "x", 3, "Product Added"))
+    found = histories(lines, IdMap.of(["u", "nobody"]), IdMap.of(["x", "y"]))
+    assert found.toarray().tolist() == [[0, 0], [1, 0]]
+
+
+def test_only_the_newest_events_of_a_history_count() -> None:
+    lines = events(*[("u", item, at, "Product Viewed") for at, item in enumerate("abcd")])
+    found = histories(lines, IdMap.of(["u"]), IdMap.of("abcd"), newest=2)
+    assert found.toarray().tolist() == [[0, 0, 1, 1]]
+
+
+def test_targets_are_counted_once_and_unknown_ones_apart() -> None:
+    lines = events(
+        ("u", "x", 1, "Order Completed"), ("u", "x", 2, "Order Completed"), ("u", "new", 3, "Order Completed"),
+        ("v", "y", 4, "Order Refunded"),
+    )  # fmt: skip
+    wanted, unknown = targets(lines, IdMap.of(["u", "v"]), IdMap.of(["x", "y"]))
+    assert wanted.toarray().tolist() == [[1, 0], [0, 0]]
+    assert unknown.tolist() == [1, 0]

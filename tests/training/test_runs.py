@@ -1,0 +1,120 @@
+"""Runs and versions on a real MLflow server."""
+
+import uuid
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+
+from features.errors import BrokenArtifact, Unavailable
+from models.registry import Registry, Version
+from models.trending import Trending
+from tests.mlflow_server import free_port
+from tests.tastes import DAY_MS, two_tastes
+from training import runs, trainer
+
+FITTED = trainer.train("als", two_tastes(), 10 * DAY_MS)
+
+
+@pytest.fixture
+def fitted() -> trainer.Fitted:
+    """A model under a name of its own, so that tests don't meet in the registry."""
+    return replace(FITTED, name=f"als-{uuid.uuid4().hex[:8]}")
+
+
+def registered(url: str, fitted: trainer.Fitted, folder: Path) -> Version:
+    made = runs.register(url, fitted, "abc123", folder)
+    with Registry(url) as registry:
+        return registry.get(made.name, made.version)
+
+
+def test_a_version_says_how_it_was_made(mlflow_url: str, fitted: trainer.Fitted, tmp_path: Path) -> None:
+    version = registered(mlflow_url, fitted, tmp_path)
+    assert version.aliases == ("challenger",)
+    assert version.metrics["ndcg_at_10"] == pytest.approx(fitted.metrics["ndcg@10"])
+    assert version.metrics["index_recall_at_20"] == 1
+    assert version.tags["kindred.commit"] == "abc123"
+    assert version.tags["kindred.data_since"] == str(fitted.window[0])
+    assert version.tags["kindred.data_until"] == str(fitted.window[1])
+    assert version.tags["kindred.measured_since"] == str(fitted.measured[0])
+    run = mlflow.MlflowClient(mlflow_url).get_run(version.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["embedding_size"] == "64"
+    assert run.data.params["seed"] == "0"
+
+
+def test_a_notebook_gets_what_serving_gives(mlflow_url: str, fitted: trainer.Fitted, tmp_path: Path) -> None:
+    version = registered(mlflow_url, fitted, tmp_path)
+    mlflow.set_tracking_uri(mlflow_url)
+    found = mlflow.pyfunc.load_model(f"models:/{version.name}/{version.version}")
+    asked = pd.DataFrame({"history": [["i001", "i002"], [], ["unknown"]]})
+    answer = found.predict(asked, params={"k": 3})
+    items = fitted.model.items
+    rows, _ = fitted.model.recommend_one(items.rows(["i001", "i002"]), runs_ones(2), 3)
+    assert answer["item_ids"][0] == items.names(rows)
+    assert answer["item_ids"][1] == answer["item_ids"][2]
+    assert [len(scores) for scores in answer["scores"]] == [3, 3, 3]
+    assert found.metadata.signature is not None
+    assert found.metadata.get_input_schema().input_names() == ["history"]
+
+
+def runs_ones(count: int) -> Any:
+    return pd.Series([1.0] * count, dtype="float32").to_numpy()
+
+
+def test_no_pickle_is_stored(mlflow_url: str, fitted: trainer.Fitted, tmp_path: Path) -> None:
+    version = registered(mlflow_url, fitted, tmp_path)
+    client = mlflow.MlflowClient(mlflow_url)
+    stored = [entry.path for entry in client.list_logged_model_artifacts(version.source.removeprefix("models:/"))]
+    stored += [
+        entry.path
+        for entry in client.list_logged_model_artifacts(version.source.removeprefix("models:/"), "data/kindred")
+    ]
+    assert "data/kindred/arrays.npz" in stored
+    assert not [path for path in stored if path.endswith((".pkl", ".pickle", ".joblib", ".py"))]
+
+
+def test_a_crash_before_the_end_leaves_no_version(
+    mlflow_url: str, fitted: trainer.Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mlflow.pyfunc, "log_model", crash)
+    with pytest.raises(KeyboardInterrupt):
+        runs.register(mlflow_url, fitted, "abc123", tmp_path)
+    with Registry(mlflow_url) as registry:
+        assert registry.versions(fitted.name) == []
+
+
+def test_a_newer_challenger_takes_the_alias(mlflow_url: str, fitted: trainer.Fitted, tmp_path: Path) -> None:
+    first = registered(mlflow_url, fitted, tmp_path / "1")
+    second = registered(mlflow_url, fitted, tmp_path / "2")
+    with Registry(mlflow_url) as registry:
+        found = {each.version: each.aliases for each in registry.versions(fitted.name)}
+    assert found == {first.version: (), second.version: ("challenger",)}
+
+
+def test_a_model_that_cannot_be_saved_never_reaches_the_registry(
+    mlflow_url: str, fitted: trainer.Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_pickle(_: Trending, folder: Path) -> None:
+        (folder / "model.pkl").write_bytes(b"x")
+
+    monkeypatch.setattr(Trending, "save", write_pickle)
+    with pytest.raises(BrokenArtifact, match="never a pickle"):
+        runs.register(mlflow_url, replace(fitted, model=Trending()), "abc123", tmp_path)
+    with Registry(mlflow_url) as registry:
+        assert registry.versions(fitted.name) == []
+
+
+def test_a_registry_that_is_down_is_named(
+    fitted: trainer.Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(runs._QUIET, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    url = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(Unavailable, match=url):
+        runs.register(url, fitted, "abc123", tmp_path)
