@@ -5,10 +5,14 @@ WEIGHTS says which events tie a customer to an item, and how strongly; folds, tr
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from features.folds import Profile
+
+FloatOrArray = TypeVar("FloatOrArray", float, "np.ndarray[Any, np.dtype[np.float64]]")
 
 WEIGHTS: dict[str, int] = {
     "Product Viewed": 1,
@@ -18,6 +22,20 @@ WEIGHTS: dict[str, int] = {
     "Order Completed": 5,
     "Order Refunded": -5,
 }
+
+
+# What a customer did last counts up to (1 + RECENT_BOOST) times as much, half of that a day before, and so on.
+RECENT_BOOST = 4.0
+RECENT_HALF_LIFE_MS = 86_400_000
+
+
+def recency(age_ms: FloatOrArray) -> FloatOrArray:
+    """How much an event counts when a model is asked, by its age before the customer's newest event (ms, 0 or more).
+
+    Chosen on validation data: on the shops at hand it neither helps nor hurts ranking, and a slate reacts to one click.
+    """
+    counts: FloatOrArray = 1.0 + RECENT_BOOST * 0.5 ** (age_ms / RECENT_HALF_LIFE_MS)
+    return counts
 
 
 @dataclass(frozen=True)
@@ -57,8 +75,9 @@ def history(profile: "Profile") -> list[tuple[str, float, str, int]]:
     """
     weight: dict[str, float] = {}
     strongest: dict[str, tuple[int, int, str]] = {}
+    newest = profile.recent[0][0] if profile.recent else 0
     for at, item_id, name in profile.recent:
-        weight[item_id] = weight.get(item_id, 0.0) + WEIGHTS[name]
+        weight[item_id] = weight.get(item_id, 0.0) + WEIGHTS[name] * recency(newest - at)
         strongest[item_id] = max(strongest.get(item_id, (0, 0, "")), (WEIGHTS[name], at, name))
     return [
         (item_id, total, strongest[item_id][2], strongest[item_id][1]) for item_id, total in weight.items() if total > 0

@@ -1,5 +1,6 @@
 """`kindred benchmark`: any model on any file of interactions, under the protocols and metrics of the papers."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from typing import Literal, get_args
 from features.errors import BadInput
 from features.events import FILE_ALIASES
 from models import MODELS, create
+from models.contracts import Model
+from models.trending import Trending, TrendingConfig
 from pipelines.imports.columns import Mapping
 from pipelines.imports.interactions import interactions_from
 from pipelines.imports.rows import Rows
@@ -17,6 +20,8 @@ from training.datasets import Frame
 from training.splits import Fit
 
 Protocol = Literal["split", "leave-last-out", "time-split"]
+
+BASELINES = ("popularity",)  # measured beside the models, never trained or served
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ def benchmark(
     for name in options.models:
         told = None if progress is None else _told(progress, name)
         started = clock()
-        model = create(name, options.seed).fit(learned, told)
+        model = _model(name, options.seed).fit(learned, told)
         seconds = clock() - started
         metrics = trainer.evaluate(model, split, options.ks, options.mask)
         if not options.mask:
@@ -98,8 +103,8 @@ def _split(train: Frame, test: Frame | None, options: Options) -> splits.Split:
 
 def _check(has_test: bool, options: Options) -> None:
     if options.protocol not in get_args(Protocol):
-        known = ", ".join(get_args(Protocol))
-        raise BadInput(f"--protocol {options.protocol} can't be measured yet; choose one of {known}", "protocol")
+        protocols = ", ".join(get_args(Protocol))
+        raise BadInput(f"--protocol {options.protocol} can't be measured yet; choose one of {protocols}", "protocol")
     if has_test and options.protocol != "split":
         raise BadInput(f"--test goes with --protocol split; {options.protocol} makes its own", "test")
     if options.fit not in get_args(Fit):
@@ -108,9 +113,15 @@ def _check(has_test: bool, options: Options) -> None:
         raise BadInput("--k takes whole numbers above 0, for example 10,20", "k")
     if options.holdout_ms < 1:
         raise BadInput("--holdout must be longer than nothing, for example 30d", "holdout")
+    known = (*MODELS, *BASELINES)
     for name in options.models:
-        if name not in MODELS:
-            raise BadInput(f"there is no model {name!r}; known ones: {', '.join(MODELS)}", "models")
+        if name not in known:
+            raise BadInput(f"there is no model {name!r}; known ones: {', '.join(known)}", "models")
+
+
+def _model(name: str, seed: int) -> Model:
+    """A baseline is a model with one of its ideas switched off: popularity is what trends over all time."""
+    return Trending(TrendingConfig(half_life_days=math.inf)) if name == "popularity" else create(name, seed)
 
 
 def _told(progress: Callable[[str, int, int], None], name: str) -> Callable[[int, int], None]:

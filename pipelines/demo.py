@@ -2,15 +2,9 @@
 
 import getpass
 import time
-import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import httpx
-
-from features.events import iso
-from features.items import Item
 from features.keys import KeyStore
 from features.offline import EventLog, ItemLog, summary
 from features.online import Client, connect
@@ -18,6 +12,7 @@ from features.settings import Settings
 from models.registry import Registry
 from pipelines import console
 from pipelines.backfill import restore, source_name
+from pipelines.demo_slates import a_customer, show_change, slate_of
 from pipelines.embedded import parts
 from pipelines.imports.columns import Mapping
 from pipelines.imports.job import Report, import_events, write_events, write_items
@@ -52,16 +47,15 @@ class Demo:
         children = Children(settings.data / "logs")
         console.say(f"starting Redis, Kafka and MLflow; data and logs are in {settings.data}")
         with parts(settings, "redis", "kafka", "mlflow", children=children) as settings:
-            client = connect(settings.redis)
-            self._fill(settings, client)
+            self._fill(settings, connect(settings.redis))
             self._train(settings)
             url = self._serve(settings, children)
             keys = _fresh_keys(settings)
-            customer = _a_customer(url)
-            first = _slate(url, customer)
+            customer = a_customer(url)
+            first = slate_of(url, customer)
             console.say(f"first slate {time.monotonic() - started:.1f} s after the start")
             if self.once:
-                _show_change(url, customer, first)
+                show_change(url, customer, first)
                 return
             _invite(url, customer, keys)
             wait_for_end(children)
@@ -134,59 +128,6 @@ def _fresh_keys(settings: Settings) -> dict[str, str]:
         "write": store.issue("write", ("track", "recommend"), "demo", _now())[1],
         "secret": store.issue("secret", ("track", "recommend", "items"), "demo", _now())[1],
     }
-
-
-def _a_customer(url: str) -> str:
-    found = httpx.get(f"{url}/demo/customers", params={"limit": 1}, timeout=10).json()["customers"]
-    return str(found[0]["user_id"]) if found else "somebody-new"
-
-
-def _slate(url: str, customer: str, after: str | None = None) -> dict[str, Any]:
-    body: dict[str, Any] = {"user_id": customer, "n": 8, "placement": "demo"}
-    if after is not None:
-        body["after"] = after
-    answer: dict[str, Any] = httpx.post(f"{url}/recommend", json=body, timeout=10).raise_for_status().json()
-    return answer
-
-
-def _show_change(url: str, customer: str, before: dict[str, Any]) -> None:
-    """Send one view of an item that the slate doesn't lead with, and show what that changes."""
-    item_id = before["items"][-1]["item_id"]
-    titles = _titles(url, before)
-    _show(f"slate of {customer}", before, titles)
-    message_id = uuid.uuid4().hex
-    event = {
-        "userId": customer,
-        "event": "Product Viewed",
-        "messageId": message_id,
-        "timestamp": iso(_now()),
-        "properties": {"product_id": item_id, "category": titles.get(item_id, Item(item_id=item_id)).category},
-    }
-    sent = time.perf_counter()
-    httpx.post(f"{url}/v1/track", json=event, timeout=10).raise_for_status()
-    after = _slate(url, customer, message_id)
-    took = (time.perf_counter() - sent) * 1000
-    console.say(f"\n{customer} views {item_id} {titles.get(item_id, Item(item_id=item_id)).title}\n")
-    _show(f"slate {took:.0f} ms after the event was sent", after, titles | _titles(url, after))
-    if after["degraded"]:
-        console.say(f"degraded: {', '.join(after['degraded'])}")
-
-
-def _titles(url: str, slate: dict[str, Any]) -> dict[str, Item]:
-    ids = ",".join(entry["item_id"] for entry in slate["items"])
-    rows = httpx.get(f"{url}/demo/items", params={"ids": ids}, timeout=10).json()["items"]
-    return {row["item_id"]: Item(item_id=row["item_id"], title=row["title"], category=row["category"]) for row in rows}
-
-
-def _show(title: str, slate: dict[str, Any], titles: dict[str, Item]) -> None:
-    rows = []
-    for entry in slate["items"]:
-        item = titles.get(entry["item_id"], Item(item_id=entry["item_id"]))
-        why = ", ".join(" ".join(filter(None, (r["kind"], r.get("item_id")))) for r in entry["reasons"])
-        rows.append((entry["rank"], entry["item_id"], item.title, item.category, f"{entry['score']:.3f}", why))
-    model = slate["model"]
-    named = f"{model['name']} version {model['version']}" if model else "no model"
-    console.table(f"{title} ({named}, as of {slate['as_of']})", ("", "item", "title", "category", "score", "why"), rows)
 
 
 def _invite(url: str, customer: str, keys: dict[str, str]) -> None:

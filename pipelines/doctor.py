@@ -1,7 +1,6 @@
 """`kindred doctor`: ask each configured server and say what is wrong in words that help."""
 
 import shutil
-import sys
 from collections.abc import Callable
 
 import msgspec
@@ -28,7 +27,6 @@ class Check(msgspec.Struct, frozen=True):
 def check_all(settings: Settings) -> list[Check]:
     """Every check; a part that is embedded is asked only whether it could be started here."""
     return [
-        Check("python", sys.version_info >= (3, 11), f"{sys.version.split()[0]}, 3.11 or newer is needed"),
         _tried("data", lambda: _data(settings)),
         _tried("redis", lambda: _redis(settings)),
         _tried("kafka", lambda: _kafka(settings)),

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from features.definitions import WEIGHTS
+from features.errors import Overloaded
 from features.events import Event
 from features.folds import fold, pack, unpack
 from features.items import Item
@@ -11,6 +12,8 @@ from features.online import BucketCommit, StateStore
 from features.online.popularity import DAY_MS
 
 TRIES = 20
+
+Place = tuple[int, int]  # bucket, offset
 
 
 @dataclass
@@ -32,13 +35,15 @@ class Folder:
     store: StateStore
     positions: dict[int, int]
 
-    def fold(self, batch: Batch, buckets: Iterable[int] | None = None) -> tuple[list[BucketCommit], set[int]]:
-        """Commits for the batch, not yet made, and the offsets of the events that were counted before."""
+    def fold(
+        self, batch: Batch, buckets: Iterable[int] | None = None
+    ) -> tuple[list[BucketCommit], set[tuple[int, int]]]:
+        """Commits for the batch, not yet made, and (bucket, offset) of the events that were counted before."""
         wanted = sorted(batch.ends if buckets is None else buckets)
         fresh = {bucket: self._fresh(batch, bucket) for bucket in wanted}
         customers = {b: sorted({event.customer for _, event in events}) for b, events in fresh.items()}
         read = self.store.read(customers)
-        duplicates: set[int] = set()
+        duplicates: set[Place] = set()
         commits = []
         for bucket, events in fresh.items():
             version, packed = read[bucket]
@@ -48,7 +53,7 @@ class Folder:
                 if fold(states[event.customer], event):
                     _count(popularity, event)
                 else:
-                    duplicates.add(offset)
+                    duplicates.add((bucket, offset))
             commits.append(
                 BucketCommit(
                     bucket=bucket,
@@ -64,7 +69,7 @@ class Folder:
     def commit(self, batch: Batch, commits: list[BucketCommit]) -> None:
         """Make the commits; a bucket that another source's writer changed meanwhile is folded again.
 
-        Raises:  Fenced, Rewound: as StateStore.commit.
+        Raises:  Fenced, Rewound: as StateStore.commit; Overloaded: others are faster every time.
         """
         for _ in range(TRIES):
             overtaken = self.store.commit(commits)
@@ -73,7 +78,7 @@ class Folder:
             if not again:
                 return
             commits, _ = self.fold(batch, again)
-        raise RuntimeError(f"buckets {again} were overtaken {TRIES} times in a row")
+        raise Overloaded(f"buckets {again} were overtaken {TRIES} times in a row by writers of other sources")
 
     def _fresh(self, batch: Batch, bucket: int) -> list[tuple[int, Event]]:
         """The bucket's events that its state doesn't reflect yet."""
@@ -89,6 +94,8 @@ def buckets_of_partition(partition: int, partitions: int, buckets: int) -> range
 def stubs(event: Event) -> Iterable[Item]:
     """What an event's lines tell about its items, for those that the catalogue doesn't know yet."""
     for line in event.lines:
+        if not line.item_id.strip():
+            continue
         yield Item(
             item_id=line.item_id,
             title=(line.name or "")[:1000],

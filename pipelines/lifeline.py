@@ -1,7 +1,7 @@
 """Runs a command that dies with whoever started it: `python -m pipelines.lifeline COMMAND...`.
 
 The starter holds the other end of this process's stdin. When that closes, for whatever reason (an orderly stop, Ctrl-C,
-`kill -9`), the command and every process it has started are ended.
+`kill -9`), or when the command ends by itself, the command and every process it has started are ended.
 """
 
 import ctypes
@@ -14,42 +14,53 @@ import threading
 import psutil
 
 GRACE_S = 8.0
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+ON_LINUX = sys.platform == "linux"
 
 
 def main() -> int:
     """Run until the command ends or stdin closes; returns the command's exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if ON_LINUX:
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)  # orphans of the command become ours
     command = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, preexec_fn=_die_with_parent)  # noqa: PLW1509
-    signal.signal(signal.SIGTERM, lambda *_: _end(command))
+    signal.signal(signal.SIGTERM, lambda *_: command.terminate())
     threading.Thread(target=_watch, args=(command,), daemon=True).start()
-    return command.wait()
+    status = command.wait()
+    _end(psutil.Process().children(recursive=True))
+    return status
 
 
 def _watch(command: "subprocess.Popen[bytes]") -> None:
+    """Ask the command to stop once the starter is gone, then insist."""
     while os.read(0, 4096):
         pass
-    _end(command)
-
-
-def _end(command: "subprocess.Popen[bytes]") -> None:
-    """Ask the whole family to stop, wait, then insist."""
-    try:
-        family = [psutil.Process(command.pid), *psutil.Process(command.pid).children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return
     command.terminate()
+    try:
+        command.wait(GRACE_S)
+    except subprocess.TimeoutExpired:
+        command.kill()
+
+
+def _end(family: list[psutil.Process]) -> None:
+    """The same for whatever the command has left behind."""
+    for process in family:
+        _send(process, signal.SIGTERM)
     _, alive = psutil.wait_procs(family, timeout=GRACE_S)
     for process in alive:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
+        _send(process, signal.SIGKILL)
+
+
+def _send(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
 
 
 def _die_with_parent() -> None:
     """On Linux the command is told when this process itself is killed."""
-    if sys.platform == "linux":
+    if ON_LINUX:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

@@ -131,14 +131,14 @@ def _quality(registry: Registry, candidate: Version, champion: Version | None) -
     least = -math.inf
     if champion is not None:
         least = registry.get(champion.name, champion.version).metrics.get(QUALITY, -math.inf)
-    bound = "no champion yet" if least == -math.inf else f">= {least:.4f} of the champion"
+    bound = "no champion yet" if least == -math.inf else f">= {least:.4g} of the champion"
     gates.append(Gate(f"{QUALITY} not below the champion's", _shown(found), bound, found >= least))
     return gates
 
 
 def _present(candidate: Version, metric: str) -> Gate:
     value = candidate.metrics.get(metric, math.nan)
-    return Gate(f"{metric} is there", _shown(value), "a finite number", math.isfinite(value))
+    return Gate(f"{metric} is there", _shown(value), "from 0 to 1", 0 <= value <= 1)
 
 
 def _of_files(registry: Registry, candidate: Version, cache: Path, force: bool) -> list[Gate]:
@@ -170,4 +170,4 @@ def _move(registry: Registry, version: Version, entry: Entry) -> None:
 
 
 def _shown(value: float) -> str:
-    return f"{value:.4f}" if math.isfinite(value) else "missing"
+    return "missing" if math.isnan(value) else f"{value:.4g}"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.definitions import WEIGHTS
+from features.definitions import WEIGHTS, recency
 from features.errors import BadInput
 from models.interactions import Csr, IdMap, Int32, Interactions, matrix_of
 
@@ -68,12 +68,13 @@ def interactions(rows: Frame) -> Interactions:
 def histories(rows: Frame, users: IdMap, items: IdMap, newest: int | None = None) -> Csr:
     """What a model is asked with for each user.
 
-    Args:    rows: as checked() returns them; newest: only so many of a user's newest rows count, as in serving.
+    Args:    rows: as checked() returns them; newest: only so many of a user's newest rows count, and the latest of them
+             more, exactly as features.definitions.history() asks in serving.
     Returns: (n_users, n_items) float32 sums of weights, those above 0; items that the model doesn't know are left out.
     """
     rows = rows[users.rows(rows["user_id"]) >= 0]
     if newest is not None:
-        rows = in_order(rows).groupby("user_id", sort=False).tail(newest)
+        rows = _as_served(in_order(rows).groupby("user_id", sort=False).tail(newest))
     return _summed(rows, users, items)
 
 
@@ -109,6 +110,13 @@ def _weights(rows: Frame) -> "pd.Series[float]":
         return pd.Series(1.0, index=rows.index)
     known = {name: float(WEIGHTS.get(name, 0)) for name in rows["event"].dropna().unique()}
     return rows["event"].map(known).fillna(0.0).astype(np.float64)
+
+
+def _as_served(rows: Frame) -> Frame:
+    if "timestamp" not in rows.columns:
+        return rows
+    age = rows.groupby("user_id")["timestamp"].transform("max") - rows["timestamp"]
+    return rows.assign(weight=rows["weight"] * recency(age.to_numpy(dtype=np.float64)))
 
 
 def _summed(rows: Frame, users: IdMap, items: IdMap) -> Csr:

@@ -5,7 +5,7 @@ the run names both windows.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -49,8 +49,7 @@ def train(name: str, frame: datasets.Frame, holdout_ms: int, seed: int = 0, prog
     Raises:  BadInput: nothing to learn from, or nobody to measure with.
     """
     rows = datasets.checked(frame)
-    target = TARGET if "event" in rows.columns and (rows["event"] == TARGET).any() else None
-    split = time_split(rows, holdout_ms, target)
+    split, target = _holdout(rows, holdout_ms)
     model = create(name, seed).fit(datasets.interactions(split.fit), _half(progress, 0))
     found = evaluate(model, split, KS, mask=False, newest=RECENT)
     found |= {f"{key}_new": value for key, value in evaluate(model, split, KS, mask=True, newest=RECENT).items()}
@@ -63,10 +62,17 @@ def train(name: str, frame: datasets.Frame, holdout_ms: int, seed: int = 0, prog
         metrics={**found, **final.facts},
         window=(since, until),
         measured=(until - holdout_ms, until),
-        target=target or "any",
+        target=target,
         customers=len(everything.users),
         example=_example(everything.matrix, everything.items),
     )
+
+
+def _holdout(rows: datasets.Frame, holdout_ms: int) -> tuple[Split, str]:
+    split = time_split(rows, holdout_ms)
+    if "event" in rows.columns and (orders := split.test["event"] == TARGET).any():
+        return replace(split, test=split.test[orders]), TARGET
+    return split, "any"
 
 
 def evaluate(model: Model, split: Split, ks: Sequence[int], mask: bool, newest: int | None = None) -> dict[str, float]:

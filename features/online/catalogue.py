@@ -3,26 +3,32 @@
 An empty value marks an item that was deleted: an old order line must not bring it back.
 """
 
+import logging
 from collections.abc import Iterable
 from typing import cast
 
 import redis
 import redis.asyncio
 
+from features.errors import BadInput, Rewound
 from features.items import Item, decode_item, encode_item
+
+logger = logging.getLogger("kindred.catalogue")
 
 ALL = "{items}:all"
 META = "{items}:m"
 CHANNEL = "kindred:items"
 
-# ARGV: source, partition, next position, then (item_id, value)...; an older position changes nothing.
+# ARGV: source, partition, position built on, next position, then (item_id, value)...; an older position changes
+# nothing, and one that would leave a gap is refused.
 _UPSERT = """
 local at = tonumber(redis.call('HGET', KEYS[2], ARGV[1] .. ':' .. ARGV[2]) or '0')
-if tonumber(ARGV[3]) <= at then return 0 end
-for i = 4, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-redis.call('HSET', KEYS[2], ARGV[1] .. ':' .. ARGV[2], ARGV[3])
-for i = 4, #ARGV, 2 do redis.call('PUBLISH', 'kindred:items', ARGV[i]) end
-return 1
+if tonumber(ARGV[4]) <= at then return {0, at} end
+if at < tonumber(ARGV[3]) then return {-1, at} end
+for i = 5, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+redis.call('HSET', KEYS[2], ARGV[1] .. ':' .. ARGV[2], ARGV[4])
+for i = 5, #ARGV, 2 do redis.call('PUBLISH', 'kindred:items', ARGV[i]) end
+return {1, at}
 """
 
 # ARGV: (item_id, value, has a title)...; only fills what is missing, so the order of orders doesn't matter much:
@@ -53,14 +59,26 @@ class CatalogueStore:
         self._known: dict[str, bool] = {}
 
     def upsert(
-        self, source: str, partition: int, next_position: int, items: Iterable[tuple[str, bytes | None]]
+        self,
+        source: str,
+        partition: int,
+        next_position: int,
+        items: Iterable[tuple[str, bytes | None]],
+        position: int = 0,
     ) -> bool:
-        """Take a batch of upserts of one partition; no value deletes. False where this batch was taken before."""
-        args: list[str | int | bytes] = [source, partition, next_position]
+        """Take a batch of upserts of one partition; no value deletes. False where this batch was taken before.
+
+        Args:    position: where the partition stood when the batch was read.
+        Raises:  Rewound: it stands before that now: Redis was emptied, or fell back to a snapshot.
+        """
+        args: list[str | int | bytes] = [source, partition, position, next_position]
         for item_id, value in items:
             args += [item_id, value or b""]
             self._known[item_id] = True
-        return bool(self._upsert(keys=[ALL, META], args=args))
+        outcome, stored = self._upsert(keys=[ALL, META], args=args)
+        if outcome < 0:
+            raise Rewound(f"{source}[{partition}]", int(stored))
+        return bool(outcome)
 
     def position(self, source: str, partition: int) -> int:
         """The next offset of a partition of the items topic."""
@@ -86,15 +104,27 @@ class CatalogueReader:
         """Every item that isn't deleted, by id."""
         items: dict[str, Item] = {}
         async for item_id, value in self.client.hscan_iter(ALL, count=5_000):
-            if value:
-                items[item_id.decode()] = decode_item(value)
+            item = _read(value)
+            if item is not None:
+                items[item_id.decode(errors="replace")] = item
         return items
 
     async def some(self, item_ids: list[str]) -> dict[str, Item | None]:
         """The given items as they are now; None where one is deleted or unknown."""
         values = cast("list[bytes | None]", await self.client.hmget(ALL, item_ids))
-        return {item_id: decode_item(value) if value else None for item_id, value in zip(item_ids, values, strict=True)}
+        return {item_id: _read(value) for item_id, value in zip(item_ids, values, strict=True)}
 
     def changes(self) -> "redis.asyncio.client.PubSub":
         """A subscription to the ids of changed items; the caller subscribes and closes it."""
         return self.client.pubsub(ignore_subscribe_messages=True)
+
+
+def _read(value: bytes | None) -> Item | None:
+    """One entry that can't be read, whoever wrote it, must not take the whole catalogue away."""
+    if not value:
+        return None
+    try:
+        return decode_item(value)
+    except BadInput as error:
+        logger.warning("an entry of the catalogue is left out: %s", error)
+        return None

@@ -39,7 +39,7 @@ def answers(url: str) -> Iterator[None]:
     """Turn whatever Redis raises into `Unavailable` that says where it was looked for."""
     try:
         yield
-    except AWAY as error:
+    except redis.RedisError as error:
         raise Unavailable(f"Redis at {_shown(url)} doesn't answer: {error}") from error
 
 

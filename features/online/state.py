@@ -119,7 +119,7 @@ class StateStore:
             if outcome == b"fenced":
                 raise Fenced(commit.bucket)
             if outcome == b"rewound":
-                raise Rewound(commit.bucket, int(position))
+                raise Rewound(f"bucket {commit.bucket}", int(position))
         return [commit for commit, (outcome, _) in zip(commits, answers, strict=True) if outcome == b"changed"]
 
     def _send(self, pipe: "redis.client.Pipeline", commit: BucketCommit) -> None:

@@ -21,6 +21,7 @@ from pipelines.cli.options import (
     day,
     need_file,
     now,
+    redis_of,
     show_report,
 )
 
@@ -44,7 +45,6 @@ def import_events(
 ) -> None:
     """Events of a file into the event log and the live state; a second time changes nothing."""
     from features.kafka.producer import Producer
-    from features.online import connect
     from pipelines.embedded import parts
     from pipelines.imports.columns import mapping_from
     from pipelines.imports.job import import_events, produce_events
@@ -58,22 +58,23 @@ def import_events(
         if live:
             report = produce_events(settings, Producer(settings.kafka, linger_ms=20), file, mapping, now(), bar)
         else:
-            report = import_events(settings, connect(settings.redis), file, mapping, now(), bar)
+            with redis_of(settings) as client:
+                report = import_events(settings, client, file, mapping, now(), bar)
     show_report(report, "events", json)
 
 
 @imports.command("items")
 def import_items(file: Path, map_text: Map = "", json: Json = False) -> None:
     """Items of a file into the catalogue."""
-    from features.online import connect
     from pipelines.embedded import parts
     from pipelines.imports.columns import parse_map
     from pipelines.imports.job import import_items
 
     columns = parse_map(map_text)
     need_file(file)
-    with parts(from_environment(), "redis") as settings, console.progress(f"importing {file.name}") as bar:
-        report = import_items(settings, connect(settings.redis), file, columns, now(), bar)
+    bar_of = console.progress(f"importing {file.name}")
+    with parts(from_environment(), "redis") as settings, redis_of(settings) as client, bar_of as bar:
+        report = import_items(settings, client, file, columns, now(), bar)
     show_report(report, "items", json)
 
 
@@ -112,10 +113,9 @@ def features(json: Json = False) -> None:
 def backfill() -> None:
     """Fold whatever the event log holds beyond the live state into Redis."""
     from features.offline import EventLog, ItemLog
-    from features.online import connect
     from pipelines.backfill import restore
     from pipelines.embedded import parts
 
-    with parts(from_environment(), "redis") as settings:
-        folded = restore(connect(settings.redis), EventLog(settings.data), ItemLog(settings.data), settings.buckets)
+    with parts(from_environment(), "redis") as settings, redis_of(settings) as client:
+        folded = restore(client, EventLog(settings.data), ItemLog(settings.data), settings.buckets)
     console.say(f"folded {folded} events")

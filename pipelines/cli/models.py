@@ -136,5 +136,5 @@ def benchmark(
         console.as_json(results)
     else:
         names = list(next(iter(results.values())))
-        rows = [(model, *(f"{found[name]:.4f}" for name in names)) for model, found in results.items()]
-        console.table("", ("model", *names), rows)
+        rows = [(name, *(f"{found[name]:.4f}" for found in results.values())) for name in names]
+        console.table("", ("metric", *results), rows)

@@ -1,7 +1,9 @@
 """Options that several commands share, and what is done with them before a job sees them."""
 
+import contextlib
 import getpass
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -9,6 +11,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from features.errors import BadInput
+from features.online import Client, answers, connect
+from features.settings import Settings
 from pipelines import console
 
 Json = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
@@ -20,6 +24,15 @@ Zone = Annotated[str, typer.Option("--timezone", help="Zone of times that carry 
 Pattern = Annotated[str, typer.Option(help="Only ids that match are items; other lines are charges.")]
 Categories = Annotated[Path | None, typer.Option(help="CSV keyword,category for items without a category.")]
 Seed = Annotated[int, typer.Option(help="Equal seeds give equal results.")]
+
+
+@contextlib.contextmanager
+def redis_of(settings: Settings) -> Iterator[Client]:
+    """A connection that answers, for a job; whatever Redis raises in it is `Unavailable` with the address."""
+    with answers(settings.redis):
+        client = connect(settings.redis)
+        client.ping()
+        yield client
 
 
 def now() -> int:
@@ -74,9 +87,9 @@ def show_report(report: Any, what: str, json: bool) -> None:
         )
         return
     console.say(f"{report.accepted} {what} taken, {report.known} were there before")
-    for reason, count in report.set_aside.most_common(20):
+    for reason, count in _largest(report.set_aside):
         console.say(f"  {count} rows set aside: {reason}")
-    for reason, count in report.refused.most_common(20):
+    for reason, count in _largest(report.refused):
         console.say(f"  {count} rows refused: {reason}")
     if report.refused:
         console.say(f"  refused rows are in {report.rejects}")
@@ -85,3 +98,7 @@ def show_report(report: Any, what: str, json: bool) -> None:
 def interrupt(*_: object) -> NoReturn:
     """SIGTERM ends a command as Ctrl-C does."""
     raise KeyboardInterrupt
+
+
+def _largest(counts: dict[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))[:20]

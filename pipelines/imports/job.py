@@ -1,9 +1,8 @@
 """The jobs `kindred import events` and `kindred import items`: a file to the log, then the log to Redis."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -46,9 +45,9 @@ class Report:
 
     accepted: int = 0
     known: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
-    set_aside: Counter[str] = field(default_factory=Counter)
-    rejects: Path | None = None
+    refused: dict[str, int] = field(default_factory=dict)
+    set_aside: dict[str, int] = field(default_factory=dict)
+    rejects: str = ""
 
 
 def import_events(
@@ -56,15 +55,21 @@ def import_events(
 ) -> Report:
     """Append a file's events to the log and fold them into Redis; what the log holds already is left alone.
 
-    A run that was interrupted is completed by running it again.
+    A run that was interrupted is completed by running it again; one that was completed isn't read again.
     """
     log = EventLog(settings.data)
+    source = log.source(source_name("import", _digest(path), 1))
     with Rows(path) as rows, Rejects(settings.data, path) as rejects:
         made = events_from(rows, mapping, now)
-        source = log.source(source_name("import", _digest(path), 1))
-        report = Report(rejects=rejects.path)
+        note = source.folder / f"complete-{hashlib.sha256(repr(mapping).encode()).hexdigest()[:16]}.json"
+        if note.is_file():
+            restore_source(client, source, settings.buckets)
+            return _again(note)
+        report = Report(rejects=str(rejects.path))
         write_events(log, source.name, _kept(made, rejects, report), report, lambda: progress(rows.position, rows.size))
     restore_source(client, source, settings.buckets)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_bytes(msgspec.json.encode(report))
     return report
 
 
@@ -73,7 +78,7 @@ def produce_events(
 ) -> Report:
     """Send a file's events to Kafka, as any producer would; the stream processor does the rest."""
     with Rows(path) as rows, Rejects(settings.data, path) as rejects:
-        report = Report(rejects=rejects.path)
+        report = Report(rejects=str(rejects.path))
         for event in _kept(events_from(rows, mapping, now), rejects, report):
             producer.send("events", partition_key(event.event), event.raw)
             report.accepted += 1
@@ -111,7 +116,7 @@ def import_items(
 ) -> Report:
     """Append a file's items to the item log and take them into Redis."""
     with Rows(path) as rows, Rejects(settings.data, path) as rejects:
-        report = Report(rejects=rejects.path)
+        report = Report(rejects=str(rejects.path))
         made = items_from(rows, columns)
         write_items(settings, _kept(made, rejects, report), now, report, lambda: progress(rows.position, rows.size))
     restore_items(client, ItemLog(settings.data))
@@ -171,7 +176,6 @@ class Rejects:
         return self._path
 
     def __enter__(self) -> "Rejects":
-        self._path.unlink(missing_ok=True)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -182,7 +186,7 @@ class Rejects:
         """Keep a refused row with its number and reason."""
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("wb")
+            self._file = self._path.open("wb")  # what an earlier import of the file left is replaced
         row = {"row": refused.number, "reason": refused.reason, "raw": refused.raw}
         self._file.write(msgspec.json.encode(row) + b"\n")
 
@@ -192,11 +196,17 @@ def _kept(made: Iterable[Any], rejects: Rejects, report: Report) -> Iterator[Any
     for each in made:
         if isinstance(each, Refused):
             rejects.add(each)
-            report.refused[each.reason] += each.rows
+            report.refused[each.reason] = report.refused.get(each.reason, 0) + each.rows
         elif isinstance(each, SetAside):
-            report.set_aside[each.reason] += 1
+            report.set_aside[each.reason] = report.set_aside.get(each.reason, 0) + 1
         else:
             yield each
+
+
+def _again(note: Path) -> Report:
+    """The report of a completed import, of which everything is known now."""
+    before = msgspec.json.decode(note.read_bytes(), type=Report)
+    return replace(before, accepted=0, known=before.accepted + before.known)
 
 
 def _digest(path: Path) -> str:

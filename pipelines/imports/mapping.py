@@ -1,6 +1,6 @@
 """Rows of a file become events on the wire.
 
-One row is one track event; the rows of one order id are one order (pipelines/imports/orders). The messageId is a hash of the
+One row is one track event; the rows of one order id are one order (see orders.py). The messageId is a hash of the
 event's name and of the values of its source rows, so importing a file twice changes nothing, and two equal rows of a
 file without order ids (same customer, item, event and time) are one event, counted once.
 """

@@ -1,9 +1,15 @@
 """From events to numbers, by hand."""
 
+import random
+
+import msgspec
 import pandas as pd
 import pytest
 
+from features.definitions import history
 from features.errors import BadInput
+from features.events import decode, iso
+from features.folds import RECENT, Profile, fold
 from models.interactions import IdMap
 from training.datasets import Frame, checked, histories, interactions, targets
 
@@ -91,7 +97,30 @@ def test_a_history_is_of_known_items_and_those_asked_for() -> None:
 def test_only_the_newest_events_of_a_history_count() -> None:
     lines = events(*[("u", item, at, "Product Viewed") for at, item in enumerate("abcd")])
     found = histories(lines, IdMap.of(["u"]), IdMap.of("abcd"), newest=2)
-    assert found.toarray().tolist() == [[0, 0, 1, 1]]
+    assert (found.toarray() > 0).tolist() == [[False, False, True, True]]
+
+
+def test_the_latest_event_counts_five_times_and_one_of_a_day_before_three_times() -> None:
+    day = 86_400_000
+    lines = events(("u", "a", 0, "Product Viewed"), ("u", "b", day, "Product Viewed"))
+    # 1 + 4 * 0.5 ** 0 = 5, and 1 + 4 * 0.5 ** 1 = 3
+    assert histories(lines, IdMap.of(["u"]), IdMap.of("ab"), newest=100).toarray().tolist() == [[3, 5]]
+
+
+def test_training_asks_with_the_same_history_as_serving() -> None:
+    names = ["Product Viewed", "Product Added", "Order Completed", "Order Refunded"]
+    rng = random.Random(7)
+    lines = [("u:1", rng.choice("abcdef"), rng.randrange(1, 5) * 40_000_000 + n, rng.choice(names)) for n in range(140)]
+    profile = Profile()
+    for n, (customer, item, at, name) in enumerate(lines):
+        key = "order_id" if name.startswith("Order") else "product_id"
+        detail = {key: item, **({"products": [{"product_id": item}]} if key == "order_id" else {})}
+        event = {"type": "track", "event": name, "messageId": str(n), "userId": customer[2:], "timestamp": iso(at)}
+        fold(profile, decode(msgspec.json.encode({**event, "properties": detail}), at))
+    items = IdMap.of("abcdef")
+    asked = histories(events(*lines), IdMap.of(["u:1"]), items, newest=RECENT).toarray()[0]
+    served = {item: confidence for item, confidence, _, _ in history(profile)}
+    assert {item: asked[row] for row, item in enumerate(items.ids) if asked[row] > 0} == pytest.approx(served)
 
 
 def test_targets_are_counted_once_and_unknown_ones_apart() -> None:

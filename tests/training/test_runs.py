@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from features.errors import BrokenArtifact, Unavailable
+from models.als import AlsConfig
 from models.registry import Registry, Version
 from models.trending import Trending
 from tests.mlflow_server import free_port
@@ -42,7 +43,7 @@ def test_a_version_says_how_it_was_made(mlflow_url: str, fitted: trainer.Fitted,
     assert version.tags["kindred.measured_since"] == str(fitted.measured[0])
     run = mlflow.MlflowClient(mlflow_url).get_run(version.run_id)
     assert run.info.status == "FINISHED"
-    assert run.data.params["embedding_size"] == "64"
+    assert run.data.params["embedding_size"] == str(AlsConfig().embedding_size)
     assert run.data.params["seed"] == "0"
 
 

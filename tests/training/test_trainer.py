@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from features.errors import BadInput
+from models import create
 from tests.tastes import DAY_MS, two_tastes
 from training import datasets, trainer
 from training.splits import Split
@@ -45,18 +46,19 @@ def test_a_masked_item_is_neither_shown_nor_wanted() -> None:
         pd.DataFrame([("u", "a"), ("u", "b"), ("v", "a"), ("v", "c"), ("w", "c")], columns=["user_id", "item_id"])
     )
     test = datasets.checked(pd.DataFrame([("u", "a"), ("u", "c")], columns=["user_id", "item_id"]))
-    model = trainer.create("trending").fit(datasets.interactions(rows))
+    model = create("trending").fit(datasets.interactions(rows))
     split = Split(rows, rows, test)
     # popular: a (2), c (2), b (1). With repeats a and c are wanted and both are shown first
     assert trainer.evaluate(model, split, (2,), mask=False)["recall@2"] == 1
     # without them c alone is wanted and is all there is to show
     masked = trainer.evaluate(model, split, (2,), mask=True)
-    assert (masked["recall@2"], masked["precision@2"], masked["coverage@2"]) == (1, 1 / 2, pytest.approx(1 / 3))
+    assert (masked["recall@2"], masked["precision@2"]) == (1, 1 / 2)
+    assert masked["coverage@2"] == pytest.approx(1 / 3)
 
 
 def test_nothing_left_to_find_is_said() -> None:
     rows = datasets.checked(pd.DataFrame([("u", "a"), ("v", "b")], columns=["user_id", "item_id"]))
-    model = trainer.create("trending").fit(datasets.interactions(rows))
+    model = create("trending").fit(datasets.interactions(rows))
     with pytest.raises(BadInput, match="left to be found"):
         trainer.evaluate(model, Split(rows, rows, rows), (2,), mask=True)
 

@@ -1,0 +1,29 @@
+"""Every notebook runs from top to bottom, in a folder of its own, and draws what it promises."""
+
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
+CHARTS = {"01_first_model": 2}
+
+
+def test_every_notebook_is_known_here() -> None:
+    assert {path.stem for path in NOTEBOOKS} == set(CHARTS)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_and_draws(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KINDRED_DATA", str(tmp_path / "data"))
+    notebook = jupytext.read(path)
+    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    charts = [output for output in outputs if any("vega" in kind for kind in output.get("data", {}))]
+    assert len(charts) == CHARTS[path.stem]
+    text = nbformat.writes(notebook)
+    assert "challenger" in text
+    assert "ndcg@10" in text
