@@ -7,6 +7,8 @@ export PYTHONDONTWRITEBYTECODE := 1
 export MPLCONFIGDIR := $(CURDIR)/$(VENV)/matplotlib
 export IPYTHONDIR := $(CURDIR)/$(VENV)/ipython
 export JUPYTER_DATA_DIR := $(CURDIR)/$(VENV)/jupyter
+export PIP_CACHE_DIR := $(CURDIR)/$(VENV)/pip
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export BENTOML_HOME := $(CURDIR)/$(VENV)/bentoml
 
 .PHONY: install demo check test test-all format clean
@@ -17,7 +19,7 @@ install: $(VENV)/installed
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Python 3.11 is needed; name it with make PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(RUN)/pip install --quiet --no-cache-dir --disable-pip-version-check --constraint constraints.txt --editable '.[dev,notebooks]'
+	$(RUN)/pip install --quiet --no-cache-dir --constraint constraints.txt --editable '.[dev,notebooks]'
 	touch $@
 
 demo: install

@@ -42,11 +42,11 @@ class Fenced(KindredError):
 
 
 class Rewound(KindredError):
-    """The stored position isn't the one that the batch was built on: read the bucket again and go on from there."""
+    """The stored position isn't the one that the batch was built on: read it again and go on from there."""
 
-    def __init__(self, bucket: int, stored: int) -> None:
-        super().__init__(f"bucket {bucket} stands at {stored}, the batch was built on another position")
-        self.bucket = bucket
+    def __init__(self, place: str, stored: int) -> None:
+        super().__init__(f"{place} stands at {stored}, the batch was built on another position")
+        self.place = place
         self.stored = stored
 
 

@@ -2,68 +2,34 @@
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from features.errors import MalformedEvent
+from features.properties import (
+    MAX_LINES,
+    AnyId,
+    AnyProperties,
+    Id,
+    Line,
+    OrderProperties,
+    ProductProperties,
+    Properties,
+)
+
+__all__ = [
+    "ALIASES", "EVENTS", "FILE_ALIASES", "MAX_AHEAD_MS", "MAX_EVENT_BYTES", "MAX_LINES", "Event", "Line",
+    "OrderProperties", "ProductProperties", "canonical", "customer_of", "decode", "iso", "partition_key", "stamp",
+]  # fmt: skip
 
 MAX_EVENT_BYTES = 256 * 1024
-MAX_LINES = 2_000
 MAX_AHEAD_MS = 24 * 3_600_000
+_EPOCH, _MS = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 
-Id = Annotated[str, Meta(min_length=1, max_length=255)]
-AnyId = Id | int  # many shops send numbers; inside an id is always a string
 Kind = Literal["track", "identify", "page", "screen", "group", "alias"]
-
-
-class Line(Struct, frozen=True, kw_only=True):
-    """One product of an event: `price` in the currency's major unit as sent, `quantity` in pieces."""
-
-    product_id: AnyId | None = None
-    sku: AnyId | None = None
-    name: str | None = None
-    category: str | None = None
-    price: Annotated[float, Meta(ge=0, le=1e9)] | None = None
-    quantity: Annotated[float, Meta(gt=0, le=1e6)] | None = None
-    url: str | None = None
-    image_url: str | None = None
-
-    @property
-    def item_id(self) -> str:
-        """The id under which the catalogue knows it: product_id, else sku; empty where neither is given."""
-        value = self.product_id if self.product_id is not None else self.sku
-        return "" if value is None else str(value)
-
-    @property
-    def cents(self) -> int:
-        """Price of the whole line in integer minor units; 0 where no price is given."""
-        return round((self.price or 0.0) * 100) * round(self.quantity or 1)
-
-
-class ProductProperties(Line, frozen=True, kw_only=True):
-    """Properties of an event about one product."""
-
-    currency: str | None = None
-    request_id: str | None = None
-
-
-class OrderProperties(Struct, frozen=True, kw_only=True):
-    """Properties of an event about an order or a list: its lines."""
-
-    order_id: AnyId | None = None
-    currency: str | None = None
-    products: Annotated[tuple[Line, ...], Meta(max_length=MAX_LINES)] = ()
-    request_id: str | None = None
-
-
-class AnyProperties(Struct, frozen=True):
-    """Properties that no feature reads; they are logged as they came."""
-
-
-Properties = ProductProperties | OrderProperties | AnyProperties
 
 # Every track event with a meaning of its own. To add one: a line here; it is then checked, logged, replayable.
 _SPECIFIED: dict[str, type[Properties]] = {
@@ -159,7 +125,7 @@ class Event(Struct, frozen=True, kw_only=True):
     def lines(self) -> tuple[Line, ...]:
         """The products that it is about; empty where it is about none."""
         if isinstance(self.properties, OrderProperties):
-            return tuple(line for line in self.properties.products if line.item_id)
+            return tuple(line for line in self.properties.products or () if line.item_id)
         if isinstance(self.properties, ProductProperties):
             return (self.properties,) if self.properties.item_id else ()
         return ()
@@ -210,16 +176,12 @@ def stamp(
         wire = msgspec.convert(full, _Wire)
     except msgspec.MsgspecError as error:
         raise _malformed(error) from error
-    original = wire.original_timestamp or wire.timestamp
-    happened = received_at if original is None else _ms(original, "timestamp")
-    if original is not None and wire.sent_at is not None:
-        happened = received_at - (_ms(wire.sent_at, "sentAt") - happened)
-    full["timestamp"] = iso(min(happened, received_at))
+    full["timestamp"] = iso(_happened(wire, received_at))
     full["keyId"] = source
-    raw = msgspec.json.encode(full)
+    raw = _encoded(full)
     if not full.get("messageId"):
         full["messageId"] = hashlib.sha256(raw).hexdigest()[:32]
-        raw = msgspec.json.encode(full)
+        raw = _encoded(full)
     return raw, decode(raw, received_at)
 
 
@@ -237,7 +199,27 @@ def customer_of(user_id: str | None, anonymous_id: str | None) -> str:
 
 def iso(ms: int) -> str:
     """A time as it stands on the wire, for example 2026-03-01T12:00:00.250Z."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (_EPOCH + ms * _MS).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _happened(wire: _Wire, received_at: int) -> int:
+    """When it happened by the server's clock: what passed between happening and sending is the same by every clock."""
+    original = wire.original_timestamp or wire.timestamp
+    if original is None:
+        return received_at
+    happened = _ms(original, "timestamp")
+    if wire.sent_at is not None:
+        happened = received_at - (_ms(wire.sent_at, "sentAt") - happened)
+    if happened < 0:
+        raise MalformedEvent("sentAt lies so long after timestamp that the event would be older than 1970", "sentAt")
+    return min(happened, received_at)
+
+
+def _encoded(message: dict[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(message)
+    except (UnicodeEncodeError, RecursionError) as error:
+        raise MalformedEvent(f"the event can't be written as JSON: {error}", "event") from error
 
 
 def _event(wire: _Wire, raw: bytes, arrived_at: int) -> Event:
@@ -249,6 +231,10 @@ def _event(wire: _Wire, raw: bytes, arrived_at: int) -> Event:
     if not name:
         raise MalformedEvent("a track event needs its name in `event`", "event")
     received_at = arrived_at if wire.received_at is None else _ms(wire.received_at, "receivedAt")
+    if received_at < 0:
+        raise MalformedEvent("neither the event nor Kafka says when it arrived", "receivedAt")
+    if 0 < arrived_at < received_at - MAX_AHEAD_MS:
+        raise MalformedEvent("receivedAt lies more than a day after the event's arrival", "receivedAt")
     event_time = received_at if wire.timestamp is None else _ms(wire.timestamp, "timestamp")
     if event_time > received_at + MAX_AHEAD_MS:
         raise MalformedEvent("timestamp lies more than a day after the event's arrival", "timestamp")
@@ -299,12 +285,8 @@ def _malformed(error: Exception, prefix: str = "") -> MalformedEvent:
 
 
 def _ms(moment: datetime, field: str) -> int:
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    try:
-        ms = int(moment.timestamp() * 1000 + 0.5)
-    except (OverflowError, ValueError) as error:
-        raise MalformedEvent(f"{field}: {moment} is out of range", field) from error
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    ms = (moment - _EPOCH + _MS / 2) // _MS
     if ms < 0:
         raise MalformedEvent(f"{field}: {moment} lies before 1970", field)
     return ms

@@ -1,21 +1,24 @@
 """The fold: a customer's state is a function of that customer's events, and of nothing else.
 
 It never reads a clock, and every write is commutative (counts, sums, minima, maxima, the newest N by time and id), so a
-late or out-of-order event counts as if it had come in time.
+late or out-of-order event counts as if it had come in time. Beyond the bounds below it can't be: what a full state has
+let go of comes back empty.
 """
 
 import hashlib
+from bisect import insort
 
 from msgspec import Struct, msgpack
 
 from features.definitions import WEIGHTS
-from features.events import Event, Line
+from features.events import EVENTS, Event, Line
 
 RECENT = 100
 BOUGHT = 2_000
-CATEGORIES = 64
+CATEGORIES, CATEGORY_LENGTH = 64, 255
 SEEN = 1_024
 SEEN_MS = 24 * 3_600_000
+MOST_MONEY = 2**62  # sums stop here, so that absurd prices never make a state that can't be stored
 
 Touch = tuple[int, str, str]  # (event_time, item_id, event name)
 
@@ -23,7 +26,7 @@ Touch = tuple[int, str, str]  # (event_time, item_id, event name)
 class Profile(Struct, array_like=True):
     """State of one raw id. Times are int ms UTC, money integer minor units.
 
-    `seen` holds (received_at, 64-bit hash of messageId) of the last 24 hours, so that an event counts once.
+    `seen` holds (received_at, 64-bit hash of messageId) of the last 24 hours, in order, so that an event counts once.
     """
 
     counts: dict[str, int] = {}
@@ -39,7 +42,8 @@ class Profile(Struct, array_like=True):
 
     def has_seen(self, message_id: str) -> bool:
         """Whether the event with this messageId is reflected in the state."""
-        return any(known == message_hash(message_id) for _, known in self.seen)
+        identity = message_hash(message_id)
+        return any(known == identity for _, known in self.seen)
 
 
 _encoder = msgpack.Encoder()
@@ -64,17 +68,19 @@ def message_hash(message_id: str) -> int:
 
 
 def fold(profile: Profile, event: Event) -> bool:
-    """Take one event into the state, in place.
+    """Take one event into the state, in place; an unknown name moves nothing, and is remembered as seen.
 
     Returns: False where the event was counted before (same customer and messageId within 24 hours of its arrival).
     """
     identity = message_hash(event.message_id)
-    if any(known == identity for _, known in profile.seen):
+    if any(known == identity and abs(event.received_at - at) <= SEEN_MS for at, known in profile.seen):
         return False
     _remember(profile, event.received_at, identity)
-    profile.counts[event.name] = profile.counts.get(event.name, 0) + 1
-    profile.first_seen = min(profile.first_seen or event.event_time, event.event_time)
+    if event.type == "track" and event.name not in EVENTS:
+        return True
+    profile.first_seen = min(profile.first_seen, event.event_time) if profile.counts else event.event_time
     profile.last_seen = max(profile.last_seen, event.event_time)
+    profile.counts[event.name] = profile.counts.get(event.name, 0) + 1
     _count_money(profile, event)
     weight = WEIGHTS.get(event.name)
     if weight is not None:
@@ -84,7 +90,7 @@ def fold(profile: Profile, event: Event) -> bool:
 
 def _remember(profile: Profile, received_at: int, identity: int) -> None:
     profile.newest_received = max(profile.newest_received, received_at)
-    profile.seen.append((received_at, identity))
+    insort(profile.seen, (received_at, identity))
     oldest = profile.newest_received - SEEN_MS
     if profile.seen[0][0] < oldest or len(profile.seen) > SEEN:
         profile.seen = [entry for entry in profile.seen if entry[0] >= oldest][-SEEN:]
@@ -95,8 +101,8 @@ def _count_money(profile: Profile, event: Event) -> None:
     if not sign:
         return
     profile.orders += sign > 0
-    cents = sum(line.cents for line in event.lines)
-    profile.spend[event.currency] = profile.spend.get(event.currency, 0) + sign * cents
+    total = profile.spend.get(event.currency, 0) + sign * sum(line.cents for line in event.lines)
+    profile.spend[event.currency] = max(-MOST_MONEY, min(MOST_MONEY, total))
 
 
 def _count_items(profile: Profile, event: Event, weight: int) -> None:
@@ -104,10 +110,13 @@ def _count_items(profile: Profile, event: Event, weight: int) -> None:
     for line in event.lines:
         touched.append((event.event_time, line.item_id, event.name))
         if line.category:
-            profile.affinity[line.category] = profile.affinity.get(line.category, 0) + weight
+            category = line.category[:CATEGORY_LENGTH]
+            profile.affinity[category] = profile.affinity.get(category, 0) + weight
         if event.name in {"Order Completed", "Order Refunded"}:
             _count_bought(profile, line, event.event_time, 1 if weight > 0 else -1)
-    profile.recent = sorted({*profile.recent, *touched}, reverse=True)[:RECENT]
+    profile.recent += [touch for touch in dict.fromkeys(touched) if touch not in profile.recent]
+    profile.recent.sort(reverse=True)
+    del profile.recent[RECENT:]
     profile.affinity = _largest(profile.affinity)
     if len(profile.bought) > BOUGHT:
         newest = sorted(profile.bought.items(), key=lambda entry: (-entry[1][1], entry[0]))
@@ -116,7 +125,7 @@ def _count_items(profile: Profile, event: Event, weight: int) -> None:
 
 def _count_bought(profile: Profile, line: Line, at: int, sign: int) -> None:
     pieces, latest = profile.bought.get(line.item_id, (0, 0))
-    profile.bought[line.item_id] = (pieces + sign * round(line.quantity or 1), max(latest, at))
+    profile.bought[line.item_id] = (pieces + sign * line.pieces, max(latest, at))
 
 
 def _largest(affinity: dict[str, int]) -> dict[str, int]:

@@ -1,9 +1,12 @@
 """Keys of callers, kept as hashes in one file: `wk_` write keys live in browsers, `sk_` secret keys on servers."""
 
+import fcntl
 import hashlib
 import os
 import secrets
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -33,7 +36,7 @@ class KeyStore:
 
     def __init__(self, data: Path) -> None:
         self.path = data / "keys.json"
-        self._changed = -1
+        self._version = (0, 0)
         self._keys: dict[str, Key] = {}
 
     def issue(self, kind: Kind, scopes: tuple[str, ...], label: str, now: int) -> tuple[Key, str]:
@@ -54,7 +57,8 @@ class KeyStore:
             label=label[:100],
             created_at=now,
         )
-        self._write([*self.keys(), key])
+        with self._alone():
+            self._write([*self.keys(), key])
         return key, token
 
     def revoke(self, key_id: str) -> None:
@@ -62,10 +66,11 @@ class KeyStore:
 
         Raises:  BadInput: there is none of this id.
         """
-        kept = [key for key in self.keys() if key.id != key_id]
-        if len(kept) == len(self.keys()):
-            raise BadInput(f"there is no key {key_id!r}", "id")
-        self._write(kept)
+        with self._alone():
+            kept = [key for key in self.keys() if key.id != key_id]
+            if len(kept) == len(self.keys()):
+                raise BadInput(f"there is no key {key_id!r}", "id")
+            self._write(kept)
 
     def keys(self) -> list[Key]:
         """All keys, oldest first."""
@@ -78,27 +83,35 @@ class KeyStore:
         return self._keys.get(_hash(token))
 
     def _refresh(self) -> None:
+        """Two changes may fall on one tick of the file system's clock, but each is a file of its own."""
         try:
-            changed = self.path.stat().st_mtime_ns
+            found = self.path.stat()
         except FileNotFoundError:
-            self._keys, self._changed = {}, -1
+            self._keys, self._version = {}, (0, 0)
             return
-        if changed != self._changed:
+        version = (found.st_mtime_ns, found.st_ino)
+        if version != self._version:
             try:
                 keys = msgspec.json.decode(self.path.read_bytes(), type=list[Key])
-            except msgspec.MsgspecError as error:
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 raise BadSetting(f"the key file {self.path.name} can't be read: {error}", "KINDRED_DATA") from error
-            self._keys, self._changed = {key.hash: key for key in keys}, changed
+            self._keys, self._version = {key.hash: key for key in keys}, version
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While one process changes the file no other does, or one change would undo the other."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.with_suffix(".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def _write(self, keys: list[Key]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         draft = self.path.with_suffix(f".{uuid.uuid4().hex}")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(msgspec.json.format(msgspec.json.encode(keys)))
         draft.replace(self.path)
-        self._changed = -1
 
 
 def _hash(token: str) -> str:
     """Tokens hold 192 random bits, so a plain hash can't be searched."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from features.errors import BadSetting
 
@@ -17,6 +18,8 @@ VARIABLES: dict[str, str] = {
     "KINDRED_BUCKETS": "number of state buckets, fixed for life; a multiple of the partitions; default 64",
     "KINDRED_DEMO": "`1` serves the demo page and takes keyless calls from this machine only; `kindred demo` sets it",
 }
+
+MOST_BUCKETS = 65_536
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         mlflow=_url("KINDRED_MLFLOW", values.get("KINDRED_MLFLOW", ""), ("http://", "https://")).rstrip("/"),
         models=_names(values.get("KINDRED_MODELS") or "als,trending"),
         repeatable=frozenset(_names(values.get("KINDRED_REPEATABLE", ""))),
-        buckets=_positive("KINDRED_BUCKETS", values.get("KINDRED_BUCKETS") or "64"),
+        buckets=_buckets("KINDRED_BUCKETS", values.get("KINDRED_BUCKETS") or "64"),
         demo=_flag("KINDRED_DEMO", values.get("KINDRED_DEMO", "")),
     )
 
@@ -75,20 +78,24 @@ def _names(value: str) -> tuple[str, ...]:
 def _url(name: str, value: str, schemes: tuple[str, ...]) -> str:
     if value and not value.startswith(schemes):
         raise BadSetting(f"{name} must start with {' or '.join(schemes)}, got {_shown(value)}", name)
+    try:
+        urlsplit(value).port  # noqa: B018 - reading it checks it
+    except ValueError as error:
+        raise BadSetting(f"{name} must end its host with a port from 0 to 65535, got {_shown(value)}", name) from error
     return value
 
 
 def _servers(value: str) -> str:
     for server in _names(value):
         host, _, port = server.rpartition(":")
-        if not host or not port.isdigit():
+        if not host or not port.isdecimal() or not 0 < int(port[:6]) < 65_536:
             raise BadSetting(f"KINDRED_KAFKA must be host:port[,host:port], got {_shown(value)}", "KINDRED_KAFKA")
     return value
 
 
-def _positive(name: str, value: str) -> int:
-    if not value.isdigit() or int(value) < 1:
-        raise BadSetting(f"{name} must be a whole number above 0, got {_shown(value)}", name)
+def _buckets(name: str, value: str) -> int:
+    if not value.isdecimal() or not 0 < int(value[:9]) <= MOST_BUCKETS:
+        raise BadSetting(f"{name} must be a whole number from 1 to {MOST_BUCKETS}, got {_shown(value)}", name)
     return int(value)
 
 

@@ -30,12 +30,14 @@ QUERIES = 256
 class AlsConfig:
     """Confidence of a pair of weight w is 1 + alpha * log(1 + w); `threads` changes the time, never the answer.
 
-    `half_life_days` is that of the popularity list, which an empty history gets.
+    `regularization` is relative to what the mean user's confidences add up to beyond 1, so that a shop of forty users
+    isn't flattened by a value that fits one of forty thousand. `half_life_days` is that of the popularity list, which
+    an empty history gets. benchmarks/select_als.py chose the defaults, on validation data.
     """
 
-    embedding_size: int = 64
-    regularization: float = 10.0
-    alpha: float = 1.0
+    embedding_size: int = 128
+    regularization: float = 0.16
+    alpha: float = 4.0
     epochs: int = 15
     half_life_days: float = 7.0
     threads: int = 2
@@ -71,10 +73,12 @@ class Als:
     def fit(self, interactions: Interactions, progress: Progress | None = None) -> Self:
         """Alternate between users and items for `epochs` rounds."""
         liked = popularity(interactions, self._config.half_life_days)
-        factors = self._solve(self._scaled(interactions.matrix), progress)
+        confidences = self._scaled(interactions.matrix)
+        ridge = self._config.regularization * float((confidences.data - 1).sum() / confidences.shape[0])
+        factors = self._solve(confidences, ridge, progress)
         if not np.isfinite(factors).all():
             raise BadInput("the factors overflowed: raise `regularization` or lower `alpha`", "regularization")
-        self._hold(interactions.items, factors, liked)
+        self._hold(interactions.items, factors, liked, ridge)
         sample = np.random.default_rng(self._seed).permutation(interactions.matrix.shape[0])[:QUERIES]
         self._index = Index.build(factors, self._vectors(interactions.matrix[np.sort(sample)]), IndexConfig())
         return self
@@ -131,7 +135,9 @@ class Als:
         """Write model.json, items.json, arrays.npz and index.faiss."""
         self._check_fitted()
         arrays = {"factors": self._factors, "popularity": self._popularity}
-        artifacts.write(folder, self.name, {**self.params, **self._index.save(folder)}, self.items, arrays)
+        artifacts.write(
+            folder, self.name, {**self.params, "ridge": self._ridge, **self._index.save(folder)}, self.items, arrays
+        )
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -140,7 +146,7 @@ class Als:
         try:
             config = AlsConfig(**{key: params[key] for key in asdict(AlsConfig())})
             model = cls(config, int(params["seed"]))
-            model._hold(items, arrays["factors"], arrays["popularity"])
+            model._hold(items, arrays["factors"], arrays["popularity"], float(params["ridge"]))
             model._index = Index.load(folder, model._factors, params)
         except (KeyError, TypeError, ValueError) as error:
             raise BrokenArtifact(f"model.json in {folder} lacks or misstates {error}") from error
@@ -150,13 +156,13 @@ class Als:
         if not len(self._items):
             raise NotFitted("als has no factors yet: call fit() or load() first")
 
-    def _solve(self, confidences: Csr, progress: Progress | None) -> Float32:
+    def _solve(self, confidences: Csr, ridge: float, progress: Progress | None) -> Float32:
         config = self._config
         told = None if progress is None else partial(_tell, progress, config.epochs)
         with threadpool_limits(1, "blas"):
             solver = AlternatingLeastSquares(
                 factors=config.embedding_size,
-                regularization=config.regularization,
+                regularization=ridge,
                 alpha=1.0,  # the confidences come scaled
                 iterations=config.epochs,
                 num_threads=config.threads,
@@ -165,11 +171,11 @@ class Als:
             solver.fit(confidences, show_progress=False, callback=told)
         return np.ascontiguousarray(solver.item_factors, dtype=np.float32)
 
-    def _hold(self, items: IdMap, factors: Float32, liked: Float32) -> None:
+    def _hold(self, items: IdMap, factors: Float32, liked: Float32, ridge: float) -> None:
         self._items, self._factors, self._popularity = items, factors, liked
         size = factors.shape[1]
-        ridge = self._config.regularization * np.eye(size, dtype=np.float32)
-        self._gram: Float32 = np.asfortranarray(factors.T @ factors + ridge)
+        self._ridge = ridge
+        self._gram: Float32 = np.asfortranarray(factors.T @ factors + ridge * np.eye(size, dtype=np.float32))
         norms: Float32 = np.sqrt(np.square(factors).sum(axis=1))
         self._inverse_norms: Float32 = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
 

@@ -10,6 +10,7 @@ from features.online.state import bucket_of_customer
 from pipelines.folding import Batch, Folder, buckets_of_partition, stubs
 
 Progress = Callable[[int], None]
+IMPORTED = "import."  # what the names of sources that come from files begin with
 
 
 def restore(
@@ -115,7 +116,7 @@ def _fold_rows(folder: Folder, catalogue: CatalogueStore, rows: list[LoggedEvent
     for bucket in buckets_of_partition(rows[0].partition, partitions, buckets):
         if folder.positions[bucket] < end:
             batch.ends[bucket] = end
-    imported = source.startswith("import.")
+    imported = source.startswith(IMPORTED)
     named = [row.event for row in rows if imported or row.event.name == "Order Completed"]
     catalogue.create_missing(stub for event in named for stub in stubs(event))
     commits, _ = folder.fold(batch)
@@ -126,5 +127,6 @@ def _advance(folder: Folder, ends: dict[int, int], partitions: int) -> None:
     """Offsets that held no accepted event are behind us as well."""
     behind = {b: ends.get(b % partitions, 0) for b in folder.positions}
     batch = Batch(ends={b: end for b, end in behind.items() if end > folder.positions[b]})
-    commits, _ = folder.fold(batch)
-    folder.commit(batch, commits)
+    if batch.ends:
+        commits, _ = folder.fold(batch)
+        folder.commit(batch, commits)

@@ -51,14 +51,14 @@ class Children:
     def wait_until(self, child: Child, ready: Callable[[], bool], timeout_s: float) -> None:
         """Return once `ready()`.
 
-        Raises:  Unavailable: the process ended or the time is up; with the end of its log.
+        Raises:  Unavailable: the process ended or the time is up; with the last line of its log.
         """
         until = time.monotonic() + timeout_s
         while not ready():
             if child.process.poll() is not None:
-                raise Unavailable(f"{child.name} ended while starting:\n{tail(child.log)}")
+                raise Unavailable(f"{child.name} ended while starting; {last_words(child.log)}")
             if time.monotonic() > until:
-                raise Unavailable(f"{child.name} didn't start within {timeout_s:g} s:\n{tail(child.log)}")
+                raise Unavailable(f"{child.name} didn't start within {timeout_s:g} s; {last_words(child.log)}")
             time.sleep(STEP_S)
 
     def dead(self) -> Child | None:
@@ -94,6 +94,7 @@ def free_port(wanted: int) -> int:
     raise Unavailable(f"ports {wanted} to {wanted + 99} are all taken")
 
 
-def tail(log: Path, lines: int = 15) -> str:
-    """The end of a log file."""
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+def last_words(log: Path) -> str:
+    """Where a log is and how it ends, in one line."""
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return f"its log {log} ends: {lines[-1]}" if lines else f"its log {log} is empty"

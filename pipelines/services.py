@@ -9,7 +9,7 @@ import httpx
 
 from features.errors import Unavailable
 from features.settings import Settings, to_environment
-from pipelines.processes import Children, tail
+from pipelines.processes import Children, last_words
 
 ROOT = Path(__file__).parent.parent
 
@@ -43,12 +43,12 @@ def is_ready(url: str) -> bool:
 def wait_for_end(children: Children) -> None:
     """Return never; raise when a process has ended by itself, so that the rest is stopped too.
 
-    Raises:  Unavailable: with the end of its log.
+    Raises:  Unavailable: with the last line of its log.
     """
     while True:
         dead = children.dead()
         if dead is not None:
-            raise Unavailable(f"{dead.name} ended, so everything was stopped; the end of {dead.log}:\n{tail(dead.log)}")
+            raise Unavailable(f"{dead.name} ended, so everything was stopped; {last_words(dead.log)}")
         time.sleep(0.2)
 
 

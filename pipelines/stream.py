@@ -33,7 +33,7 @@ from pipelines.folding import Batch, Folder, buckets_of_partition, stubs
 
 DEAD_LETTERS = "events.dead-letter"
 BATCH = 5_000
-COMPACT_EVERY_S = 60.0
+COMPACT_EVERY_S = 10.0
 SESSION_MS, EMBEDDED_SESSION_MS = 10_000, 1_500  # the embedded broker waits nearly that long in every rebalance
 AGAIN_AFTER_S = 1.0
 CUT_VALUE, CUT_KEY = 500_000, 1_000  # bytes kept of a dead letter that is larger than Kafka takes

@@ -9,6 +9,7 @@ from features.errors import KindredError
 from features.keys import SCOPES, KeyStore
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+PROXIED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
 
 class Unauthorized(KindredError):
@@ -76,7 +77,7 @@ def _token(headers: Mapping[str, str]) -> str | None:
 
 def _is_local(headers: Mapping[str, str], client: str | None) -> bool:
     """From this machine, by a name of this machine (no page of another site can claim that), with no proxy between."""
-    if client not in LOOPBACK or "forwarded" in headers or "x-forwarded-for" in headers:
+    if client not in LOOPBACK or any(name in headers for name in PROXIED):
         return False
     host = _host(headers.get("host", ""))
     origin = headers.get("origin")

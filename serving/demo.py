@@ -6,6 +6,7 @@ from features.definitions import history
 from features.events import customer_of, iso
 from features.folds import Profile
 from features.items import Item
+from features.online import answers
 from serving.decide.state import State
 from serving.engine import Engine
 
@@ -15,7 +16,8 @@ CUSTOMERS = 100
 
 async def customers(engine: Engine, query: str, limit: int) -> dict[str, Any]:
     """Known customers, newest activity first."""
-    found = await engine.profiles.customers(min(max(limit, 1), CUSTOMERS), query)
+    with answers(engine.settings.redis):
+        found = await engine.profiles.customers(min(max(limit, 1), CUSTOMERS), query)
     return {
         "customers": [
             {"user_id": name[2:], "events": sum(profile.counts.values()), "last_seen": iso(profile.last_seen)}
@@ -27,7 +29,8 @@ async def customers(engine: Engine, query: str, limit: int) -> dict[str, Any]:
 async def profile(engine: Engine, user_id: str | None, anonymous_id: str | None) -> dict[str, Any]:
     """One customer's live profile; zeros for a customer nobody has seen."""
     customer = customer_of(user_id, anonymous_id)
-    state = await engine.profiles.profile(customer) if customer else Profile()
+    with answers(engine.settings.redis):
+        state = await engine.profiles.profile(customer) if customer else Profile()
     total = sum(weight for weight in state.affinity.values() if weight > 0)
     affinity = sorted(((name, w) for name, w in state.affinity.items() if w > 0), key=lambda e: (-e[1], e[0]))
     return {

@@ -68,17 +68,18 @@ class Engine:
         return sorted(missing)
 
     async def _profile(self, request: RecommendRequest, degraded: list[str]) -> Profile:
+        """The customer's live state; what could not be had is added to `degraded`."""
         customer = customer_of(request.user_id, request.anonymous_id)
-        if not customer:
-            return Profile()
+        profile, seen = Profile(), request.after is None
         try:
-            profile = await self.profiles.profile(customer)
-            if request.after is not None and not profile.has_seen(request.after):
+            if customer:
+                profile = await self.profiles.profile(customer)
+                seen = request.after is None or profile.has_seen(request.after)
+            if customer and request.after is not None and not seen:
                 profile, seen = await self._wait_for(customer, request.after, profile)
-                degraded += [] if seen else ["after"]
         except AWAY:
             degraded.append("profile")
-            return Profile()
+        degraded += [] if seen else ["after"]
         return profile
 
     async def _wait_for(self, customer: str, message_id: str, profile: Profile) -> tuple[Profile, bool]:

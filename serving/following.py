@@ -5,52 +5,64 @@ is there, says so, and tries again.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from features.errors import BrokenArtifact, KindredError
+from features.errors import KindredError, Unavailable
 from features.items import Item
 from features.online import AWAY, CHANNEL, CatalogueReader, connect, connect_async, popular
 from features.settings import Settings
 from models import load
+from models.contracts import Model
 from models.registry import Registry, Version
 from serving.decide.state import Champion, Columns, State
 
 POLL_S = 1.0
 TRENDING_S = 5.0
 RESYNC_S = 60.0
+START_S = 5.0
 
 logger = logging.getLogger("kindred.serving")
 
 
 class Follower:
-    """Owns the State of one worker; `missing` names what could not be reached lately."""
+    """Owns the State of one worker.
+
+    `missing` names what could not be reached lately; `pending` says that the registry names a champion, and that none
+    is loaded yet. Whoever changes champion or catalogue holds `_swapping`, so that neither loses the other's change.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.state = State(repeatable=settings.repeatable)
         self.missing: set[str] = set()
-        self.pending = True
+        self.pending = False
         self.registry = Registry(settings.mlflow)
         self._refused: set[tuple[str, str]] = set()
         self._redis = connect(settings.redis)
+        self._swapping = asyncio.Lock()
+        self._tried: dict[str, asyncio.Event] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Read everything once, then keep reading in the background."""
+        """Begin to follow; returns once everything was read or found missing, after START_S at the latest."""
         self._reader = CatalogueReader(connect_async(self.settings.redis, timeout_s=5.0))
         for name, every, step in (
-            ("catalogue", RESYNC_S, self.read_catalogue),
+            ("catalogue", POLL_S, self._follow_catalogue),
             ("trending", TRENDING_S, self.read_trending),
             ("registry", POLL_S, self.read_registry),
         ):
-            await self._attempt(name, step)
-            self._tasks.append(asyncio.create_task(self._repeat(name, every, step)))
-        self._tasks.append(asyncio.create_task(self._listen()))
+            self._tried[name] = asyncio.Event()
+            self._tasks.append(asyncio.create_task(self._keep(name, every, step)))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_S):
+                await asyncio.gather(*(tried.wait() for tried in self._tried.values()))
 
     async def stop(self) -> None:
         """End the background reading."""
@@ -59,14 +71,17 @@ class Follower:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._reader.client.aclose()
         self._redis.close()
+        self.registry.close()
 
     async def read_catalogue(self) -> None:
         """All items, and the champion's columns anew."""
         catalogue = await self._reader.all()
-        champion = self.state.champion
-        if champion is not None:
-            champion = replace(champion, columns=Columns(champion.model.items, catalogue))
-        self.state = replace(self.state, catalogue=catalogue, champion=champion)
+        async with self._swapping:
+            champion = self.state.champion
+            if champion is not None:
+                columns = await asyncio.to_thread(Columns, champion.model.items, catalogue)
+                champion = replace(champion, columns=columns)
+            self.state = replace(self.state, catalogue=catalogue, champion=champion)
 
     async def read_trending(self) -> None:
         """What customers turn to, summed over the buckets."""
@@ -75,18 +90,27 @@ class Follower:
         self.state = replace(self.state, trending=tuple(wanted[:1_000]))
 
     async def read_registry(self) -> None:
-        """Follow the alias `champion` of the first model of the settings that has one."""
+        """Follow the alias `champion` of the first model of the settings that has one.
+
+        A version that can't be loaded is refused for good, and what was served before goes on.
+        """
         version = await asyncio.to_thread(self._champion)
         if version is None or self._serves(version) or (version.name, version.version) in self._refused:
             self.pending = False
             return
+        self.pending = self.state.champion is None
         try:
-            champion = await asyncio.to_thread(self._load, version)
-        except BrokenArtifact as error:
+            model = await asyncio.to_thread(self._load, version)
+        except (Unavailable, *AWAY):
+            raise
+        except Exception:
             self._refused.add((version.name, version.version))
-            logger.error("refused %s version %s, the one before goes on: %s", version.name, version.version, error)
+            self.pending = False
+            logger.exception("refused %s version %s, what was served before goes on", version.name, version.version)
             return
-        self.state = replace(self.state, champion=champion)
+        async with self._swapping:
+            columns = await asyncio.to_thread(Columns, model.items, self.state.catalogue)
+            self.state = replace(self.state, champion=Champion(version.name, version.version, model, columns))
         self.pending = False
         logger.info("serving %s version %s", version.name, version.version)
 
@@ -101,29 +125,35 @@ class Follower:
         champion = self.state.champion
         return champion is not None and (champion.name, champion.version) == (version.name, version.version)
 
-    def _load(self, version: Version) -> Champion:
+    def _load(self, version: Version) -> Model:
         """Fetch, verify, load and ask it once, so that the first customer doesn't wait for cold memory."""
         folder: Path = self.registry.download(version, self.settings.data / "models")
         model = load(folder)
-        model.recommend_one(np.arange(min(3, len(model.items)), dtype=np.int32), np.ones(3, dtype=np.float32), 10)
-        return Champion(version.name, version.version, model, Columns(model.items, self.state.catalogue))
+        some = np.arange(min(3, len(model.items)), dtype=np.int32)
+        found, _ = model.recommend_one(some, np.ones(len(some), dtype=np.float32), 10)
+        model.because(some, np.ones(len(some), dtype=np.float32), found[found >= 0])
+        return model
 
-    async def _listen(self) -> None:
-        while True:
-            await self._attempt("catalogue", self._changes)
-            await asyncio.sleep(POLL_S)
-
-    async def _changes(self) -> None:
+    async def _follow_catalogue(self) -> None:
+        """Everything once, then each change as it is told; everything again after RESYNC_S, should one be lost."""
         async with self._reader.changes() as channel:
             await channel.subscribe(CHANNEL)
             while True:
-                changed: set[str] = set()
-                message = await channel.get_message(timeout=POLL_S)
-                while message is not None and len(changed) < 1_000:
-                    changed.add(message["data"].decode())
-                    message = await channel.get_message(timeout=0)
-                if changed:
-                    self._take(await self._reader.some(sorted(changed)))
+                await self.read_catalogue()
+                self._reached("catalogue")
+                await self._changes(channel, asyncio.get_running_loop().time() + RESYNC_S)
+
+    async def _changes(self, channel: Any, until: float) -> None:
+        while asyncio.get_running_loop().time() < until:
+            changed: set[str] = set()
+            message = await channel.get_message(timeout=POLL_S)
+            while message is not None:
+                changed.add(message["data"].decode())
+                message = await channel.get_message(timeout=0) if len(changed) < 1_000 else None
+            if changed:
+                items = await self._reader.some(sorted(changed))
+                async with self._swapping:
+                    self._take(items)
 
     def _take(self, changed: Mapping[str, Item | None]) -> None:
         catalogue = {**(self.state.catalogue or {}), **changed}
@@ -132,16 +162,25 @@ class Follower:
             self.state.champion.columns.update(changed)
         self.state = replace(self.state, catalogue=known)
 
-    async def _repeat(self, name: str, every: float, step: Callable[[], Awaitable[None]]) -> None:
+    async def _keep(self, name: str, every: float, step: Callable[[], Awaitable[None]]) -> None:
+        """Do a step again and again; nothing that goes wrong in it ends that."""
         while True:
+            try:
+                await step()
+                self._reached(name)
+            except (KindredError, *AWAY) as error:
+                self._lost(name, error)
+            except Exception as error:
+                logger.exception("reading %s failed", name)
+                self._lost(name, error)
             await asyncio.sleep(every)
-            await self._attempt(name, step)
 
-    async def _attempt(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await step()
-            self.missing.discard(name)
-        except (KindredError, *AWAY) as error:
-            if name not in self.missing:
-                logger.warning("%s can't be read, what is in memory goes on: %s", name, error)
-            self.missing.add(name)
+    def _reached(self, name: str) -> None:
+        self.missing.discard(name)
+        self._tried[name].set()
+
+    def _lost(self, name: str, error: Exception) -> None:
+        if name not in self.missing:
+            logger.warning("%s can't be read, what is in memory goes on: %s", name, error)
+        self.missing.add(name)
+        self._tried[name].set()

@@ -1,5 +1,6 @@
 """The handlers: each turns one request into one answer by calling one plain function."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -57,7 +58,7 @@ async def similar(parts: Parts, request: Request) -> Response:
 async def track(parts: Parts, request: Request) -> Response:
     """POST /v1/track and its sisters: one event."""
     message = decode_object(await read(request, TRACK_BYTES))
-    who = parts.caller(request, _body_key(message))
+    who = parts.caller(request, _write_key(message, request))
     who.need("track")
     await parts.tracker.one(request.url.path.rpartition("/")[2], message, who)
     return answer({"success": True})
@@ -66,7 +67,7 @@ async def track(parts: Parts, request: Request) -> Response:
 async def batch(parts: Parts, request: Request) -> Response:
     """POST /v1/batch: many events."""
     body = decode_object(await read(request, TRACK_BYTES))
-    who = parts.caller(request, _body_key(body))
+    who = parts.caller(request, _write_key(body, request))
     who.need("track")
     refused = await parts.tracker.batch(body, who)
     return answer({"success": True, **({"refused": refused} if refused else {})})
@@ -95,17 +96,21 @@ async def metrics(_parts: Parts, _request: Request) -> Response:
 
 async def demo_customers(parts: Parts, request: Request) -> Response:
     """GET /demo/customers."""
-    parts.caller(request).need("recommend")
+    who = parts.caller(request)
+    who.need("recommend")
+    who.need_access_to("everybody")
     limit = request.query_params.get("limit", "50")
-    if not limit.isdigit():
+    if not re.fullmatch("[0-9]{1,6}", limit):
         raise BadInput("limit must be a whole number", "limit")
     return answer(await demo.customers(parts.engine, request.query_params.get("q", "")[:255], int(limit)))
 
 
 async def demo_profile(parts: Parts, request: Request) -> Response:
     """GET /demo/profile."""
-    parts.caller(request).need("recommend")
+    who = parts.caller(request)
+    who.need("recommend")
     asked = request.query_params
+    who.need_access_to(asked.get("user_id"))
     return answer(await demo.profile(parts.engine, asked.get("user_id"), asked.get("anonymous_id")))
 
 
@@ -116,9 +121,10 @@ async def demo_items(parts: Parts, request: Request) -> Response:
     return answer(demo.items(parts.engine.follower.state, ids[:200]))
 
 
-def _body_key(message: dict[str, Any]) -> str | None:
+def _write_key(message: dict[str, Any], request: Request) -> str | None:
+    """The key in the body, or in the query, where a browser's beacon puts it."""
     key = message.get("writeKey")
-    return key if isinstance(key, str) else None
+    return key if isinstance(key, str) else request.query_params.get("writeKey")
 
 
 Handler = Callable[[Parts, Request], Awaitable[Response]]

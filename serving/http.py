@@ -41,14 +41,32 @@ def decode_object(body: bytes) -> dict[str, Any]:
     return decoded
 
 
+def preflight(origin: str) -> Response:
+    """Lets a page of another site send its request; keys are sent by script, never by cookie."""
+    headers = {
+        "Access-Control-Allow-Methods": "POST",
+        "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Retry-Count, AnonymousId, SentAt",
+        "Access-Control-Max-Age": "600",
+    }
+    return shared(Response(status_code=204, headers=headers), origin)
+
+
+def shared(response: Response, origin: str) -> Response:
+    """The answer, readable by the page that asked."""
+    response.headers["Access-Control-Allow-Origin"] = origin
+    response.headers["Vary"] = "Origin"
+    return response
+
+
 def answer(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A JSON answer."""
     return Response(msgspec.json.encode(value), status, headers, JSON)
 
 
-def failure(status: int, code: str, message: str, field: str | None = None) -> Response:
-    """An error as the contract has it; 429 and 503 say when to try again."""
-    headers = {"Retry-After": "1"} if status in {429, 503} else None
+def failure(status: int, code: str, message: str, field: str | None = None, allow: str = "") -> Response:
+    """An error as the contract has it; 429 and 503 say when to try again, `allow` which methods there are."""
+    headers = {"Retry-After": "1"} if status in {429, 503} else {}
+    headers |= {"Allow": allow} if allow else {}
     return answer({"error": {"code": code, "message": message, "field": field}}, status, headers)
 
 
@@ -60,4 +78,6 @@ def _unpack(body: bytes, limit: int) -> bytes:
         raise BadInput(f"the body can't be unpacked as gzip: {error}", "body") from error
     if len(unpacked) > limit:
         raise BadInput(f"the body is larger than {limit} bytes once unpacked", "body")
+    if not unpacker.eof:
+        raise BadInput("the body ends before its gzip does", "body")
     return unpacked

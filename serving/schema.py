@@ -1,6 +1,6 @@
 """What a request may say and what an answer looks like: the bounds of the contract, checked first."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -12,6 +12,7 @@ from features.events import canonical
 Id = Annotated[str, Meta(min_length=1, max_length=255)]
 Count = Annotated[int, Meta(ge=1, le=100)]
 Ids = Annotated[tuple[Id, ...], Meta(max_length=1_000)]
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 
 
 class Touched(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -19,7 +20,11 @@ class Touched(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     item_id: Id
     event: Annotated[str, Meta(max_length=255)] = "Product Viewed"
-    timestamp: datetime | None = None
+    timestamp: Annotated[datetime, Meta(tz=True)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.timestamp is not None and not EARLIEST <= self.timestamp <= LATEST:
+            raise ValueError(f"timestamp must lie between {EARLIEST:%Y} and {LATEST:%Y}")
 
     @property
     def name(self) -> str:

@@ -1,30 +1,33 @@
 """The BentoML service, and the one place where errors become HTTP codes.
 
 `Front` stands before BentoML's own handling and answers every route of `ROUTES`: that gives the contract's errors and
-saves BentoML's validation. The typed methods of `Kindred` are the documented twins of the slate routes, over the same engine.
+saves BentoML's validation. The typed methods of `Kindred` are the documented twins of the slate routes. They know no
+keys, so nothing but what `PASSED` lists ever reaches BentoML.
 """
 
 import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import bentoml
 import msgspec
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from threadpoolctl import threadpool_limits
 
-from features.errors import BadInput, KindredError, Overloaded, Unavailable
+from features.errors import BadInput, BadSetting, KindredError, Overloaded, Unavailable
 from features.settings import from_environment
 from serving.auth import Forbidden, Unauthorized
 from serving.handlers import DEMO, ROUTES, Handler, Parts
-from serving.http import failure
+from serving.http import failure, preflight, shared
 from serving.metrics import REQUESTS, SECONDS
 from serving.openapi import body_of
 from serving.schema import RecommendRequest, RecommendResponse, SimilarRequest, parse_recommend, parse_similar
@@ -34,7 +37,10 @@ PAGE_HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }
+ROUTES_OF_DEMO = ROUTES | DEMO
+PASSED = frozenset({"/livez", "/healthz", "/docs.json", "/schema.json"})
 STATUS: dict[type[KindredError], tuple[int, str]] = {
+    BadSetting: (500, "internal"),
     BadInput: (400, "bad_request"),
     Unauthorized: (401, "unauthorized"),
     Forbidden: (403, "forbidden"),
@@ -45,35 +51,63 @@ logger = logging.getLogger("kindred.serving")
 
 
 class Front:
-    """Answers Kindred's routes before BentoML sees them; everything else is passed on."""
+    """Answers Kindred's routes, and passes on to BentoML only what it is to answer."""
 
     def __init__(self, inner: ASGIApp) -> None:
         self.inner = inner
+        self.pages = Pages()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One ASGI call."""
-        place = (scope.get("method", ""), scope.get("path", "")) if scope["type"] == "http" else ("", "")
-        handler = ROUTES.get(place) or (DEMO.get(place) if _is_demo() else None)
-        if handler is None:
-            await self.inner(scope, receive, send)
+        if scope["type"] == "http":
+            await self._app(scope, Request(scope, receive))(scope, receive, send)
         else:
-            await (await respond(handler, Request(scope, receive)))(scope, receive, send)
+            await self.inner(scope, receive, send)
+
+    def _app(self, scope: Scope, request: Request) -> ASGIApp:
+        path, method = scope["path"], "GET" if scope["method"] == "HEAD" else scope["method"]
+        routes = ROUTES_OF_DEMO if _is_demo() else ROUTES
+        if handler := routes.get((method, path)):
+            return Answered(handler, request)
+        if method == "OPTIONS" and ("POST", path) in routes:
+            return preflight(request.headers.get("origin", "*"))
+        if method == "GET" and path in PASSED:
+            return self.inner
+        if allowed := ", ".join(known for known, route in routes if route == path):
+            return _counted(failure(405, "method_not_allowed", f"use {allowed} here", allow=allowed))
+        return self.pages if _is_demo() and method == "GET" else _counted(failure(404, "not_found", "no such path"))
+
+
+@dataclass
+class Answered:
+    """A handler's answer to a request, as an ASGI application."""
+
+    handler: Handler
+    request: Request
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One ASGI call."""
+        started = time.perf_counter()
+        response = await respond(self.handler, self.request)
+        REQUESTS.labels(scope["path"], str(response.status_code)).inc()
+        SECONDS.labels(scope["path"]).observe(time.perf_counter() - started)
+        await response(scope, receive, send)
 
 
 async def respond(handler: Handler, request: Request) -> Response:
-    """What a handler answers; whatever it raises becomes the contract's error. Counted and timed by route."""
-    started = time.perf_counter()
+    """What a handler answers; whatever it raises becomes the contract's error."""
     try:
         response = await handler(_parts(), request)
-    except KindredError as error:
-        status, code = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), (500, "internal"))
+    except tuple(STATUS) as error:
+        status, code = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
         response = failure(status, code, str(error), getattr(error, "field", None))
+    except ClientDisconnect:
+        response = failure(400, "disconnected", "the caller went away before the body was complete")
     except Exception:
         logger.exception("%s failed", request.url.path)
         response = failure(500, "internal", "the service failed on this request; its log says why")
-    REQUESTS.labels(request.url.path, str(response.status_code)).inc()
-    SECONDS.labels(request.url.path).observe(time.perf_counter() - started)
-    return response
+    origin = request.headers.get("origin")
+    return response if origin is None or request.method != "POST" else shared(response, origin)
 
 
 class Pages:
@@ -90,17 +124,20 @@ class Pages:
                 message["headers"] += [(name.encode(), value.encode()) for name, value in PAGE_HEADERS.items()]
             await send(message)
 
-        await self._files(scope, receive, with_headers)
+        try:
+            await self._files(scope, receive, with_headers)
+        except (HTTPException, ValueError):  # ValueError: a path with a zero byte
+            await _counted(failure(404, "not_found", "no such page"))(scope, receive, send)
 
 
 @contextlib.asynccontextmanager
 async def running(web: Starlette) -> AsyncIterator[None]:
     """Everything that the handlers need, from the worker's start to its end."""
+    logging.getLogger("kindred").setLevel(logging.INFO)
+    threadpool_limits(1)  # one request has too little to divide; threads that wait for each other cost it milliseconds
     parts = Parts(from_environment())
     await parts.engine.start()
     web.state.parts = parts
-    if parts.settings.demo:
-        web.routes.append(Mount("/", Pages()))
     try:
         yield
     finally:
@@ -115,6 +152,12 @@ def _parts() -> Parts:
     return parts
 
 
+def _counted(response: Response) -> Response:
+    """Paths that no route has are counted together: a label for each would let any caller fill the memory."""
+    REQUESTS.labels("none", str(response.status_code)).inc()
+    return response
+
+
 def _is_demo() -> bool:
     parts: Parts | None = getattr(app.state, "parts", None)
     return parts is not None and parts.settings.demo
@@ -126,7 +169,13 @@ SimilarBody: Any = body_of(SimilarRequest)
 SlateBody: Any = body_of(RecommendResponse)
 
 
-@bentoml.service(name="kindred", traffic={"timeout": 10}, logging={"access": {"enabled": False}})
+@bentoml.service(
+    name="kindred",
+    traffic={"timeout": 10},
+    logging={"access": {"enabled": False}},
+    metrics={"enabled": False},  # BentoML labels its own by raw path
+    tracing={"excluded_urls": "."},
+)
 class Kindred:
     """Ranked lists for customers, explained, from live features."""
 

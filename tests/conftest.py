@@ -1,12 +1,18 @@
-"""What many tests share: the embedded broker and a real Apache Kafka, each started once, when first asked for."""
+"""What many tests share: the embedded broker, a real Apache Kafka, a Redis; each starts once, when first asked for."""
 
 import os
+import socket
+import subprocess
+import time
 import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
+import redis
 
 from features.kafka.broker import EmbeddedBroker
+from features.online import AWAY
+from features.online.server import start_command
 from tests.apache_kafka import ApacheKafka, NoKafkaError, fetched, jars_folder
 
 Broker = EmbeddedBroker | ApacheKafka
@@ -57,3 +63,38 @@ def make_topic(broker: Broker) -> MakeTopic:
         return unique
 
     return make
+
+
+@pytest.fixture(scope="session")
+def redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of one embedded Redis on a port of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = int(probe.getsockname()[1])
+    folder = tmp_path_factory.mktemp("redis")
+    with (folder / "redis.log").open("ab") as log:
+        process = subprocess.Popen(start_command(folder, port), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    client = redis.Redis(port=port)
+    deadline = time.monotonic() + 20
+    while not _answers(client):
+        assert process.poll() is None, (folder / "redis.log").read_text()
+        assert time.monotonic() < deadline, "Redis doesn't answer"
+        time.sleep(0.02)
+    yield f"redis://127.0.0.1:{port}"
+    client.close()
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def redis_server(redis_process: str) -> str:
+    """URL of the embedded Redis, empty."""
+    with redis.Redis.from_url(redis_process) as client:
+        client.flushall()
+    return redis_process
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except AWAY:
+        return False

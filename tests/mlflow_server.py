@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.mlflow_server import healthy, start_command
 
-_URL = pytest.StashKey[str]()
+_SERVER = pytest.StashKey[tuple[str, Path]]()
 START_S = 120
 
 
@@ -18,9 +18,16 @@ START_S = 120
 def mlflow_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Address of the server; it ends with the test run. Conftests import this, and all share the one server."""
     stash = request.config.stash
-    if _URL not in stash:
-        stash[_URL] = _start(request.config, tmp_path_factory.mktemp("mlflow"))
-    return stash[_URL]
+    if _SERVER not in stash:
+        folder = tmp_path_factory.mktemp("mlflow")
+        stash[_SERVER] = _start(request.config, folder), folder
+    return stash[_SERVER][0]
+
+
+@pytest.fixture
+def mlflow_folder(request: pytest.FixtureRequest, mlflow_url: str) -> Path:  # noqa: ARG001 - it must run first
+    """Where the server keeps its database and its files."""
+    return request.config.stash[_SERVER][1]
 
 
 def _start(config: pytest.Config, folder: Path) -> str:

@@ -58,6 +58,7 @@ class Consumer:
                 "partition.assignment.strategy": "range",
                 "fetch.wait.max.ms": fetch_wait_ms,
                 "session.timeout.ms": session_timeout_ms,
+                "heartbeat.interval.ms": session_timeout_ms // 4,  # the default, 3 s, outlasts a short session
             },
             logger=logger,
         )

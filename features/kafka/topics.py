@@ -91,6 +91,14 @@ def partitions_of(bootstrap: str, topic: str, timeout_s: float = 5.0) -> int:
     return len(there[topic].partitions) if topic in there else 0
 
 
+def is_embedded(bootstrap: str, timeout_s: float = 5.0) -> bool:
+    """Whether the cluster is the embedded broker, which is empty at every start.
+
+    Raises:  Unavailable: with the servers.
+    """
+    return bool(_incarnation(metadata(bootstrap, timeout_s).topics))
+
+
 def log_id(bootstrap: str, topic: str, timeout_s: float = 5.0) -> str:
     """Which log the offsets of a topic are positions in: another id means that they mean nothing any more.
 

@@ -1,5 +1,7 @@
 """Frames from the event log by DuckDB: what was known when, ready for training and notebooks."""
 
+import glob
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -16,7 +18,7 @@ SELECT customer AS user_id, item.item_id AS item_id, event_time AS timestamp, ev
 FROM (SELECT customer, event_time, event, unnest(items) AS item FROM log
       WHERE NOT duplicate AND event_time >= $since AND event_time < $until AND available_at < $until
         AND list_contains($events, event))
-ORDER BY timestamp, user_id, item_id, event
+ORDER BY timestamp, user_id, item_id, event, quantity
 """
 _SUMMARY = """
 SELECT count(*) AS events, count(DISTINCT customer) AS customers, min(event_time) AS since, max(event_time) AS until
@@ -29,6 +31,7 @@ SELECT 0::BIGINT AS event_time, 0::BIGINT AS available_at, ''::VARCHAR AS custom
 WHERE false
 """
 _ALWAYS = 2**62
+_PLAIN = "hive_partitioning = false"  # or `name=value` in the path to the data becomes a column
 
 
 def interactions(log: EventLog, since: int | None = None, until: int | None = None) -> pd.DataFrame:
@@ -78,14 +81,15 @@ def _union(segments: list[Segment]) -> str:
     """SQL for all planned rows; a file that a plan reads in part gets a condition of its own."""
     whole = [segment.path for segment in segments if segment.first <= segment.start]
     files = ", ".join(_quoted(path) for path in whole)
-    parts = [f"SELECT * FROM read_parquet([{files}])"] if whole else []  # noqa: S608 - our own file names, quoted
+    parts = [f"SELECT * FROM read_parquet([{files}], {_PLAIN})"] if whole else []  # noqa: S608 - our own file names, quoted
     parts += [
-        f'SELECT * FROM read_parquet({_quoted(segment.path)}) WHERE "offset" >= {segment.first}'  # noqa: S608
+        f'SELECT * FROM read_parquet({_quoted(segment.path)}, {_PLAIN}) WHERE "offset" >= {segment.first}'  # noqa: S608
         for segment in segments
         if segment.first > segment.start
     ]
     return " UNION ALL ".join(parts) if parts else _EMPTY
 
 
-def _quoted(path: object) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
+def _quoted(path: Path) -> str:
+    """A path is a pattern to DuckDB; the folder that a person chose may hold a quote, a star or a bracket."""
+    return "'" + glob.escape(str(path)).replace("'", "''") + "'"

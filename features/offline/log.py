@@ -29,7 +29,13 @@ EVENT_SCHEMA = pa.schema(
     ]
 )
 ITEM_SCHEMA = pa.schema(
-    [("partition", pa.int32()), ("offset", pa.int64()), ("item_id", pa.string()), ("value", pa.binary())]
+    [
+        ("partition", pa.int32()),
+        ("offset", pa.int64()),
+        ("item_id", pa.string()),
+        ("value", pa.binary()),
+        ("available_at", pa.int64()),
+    ]
 )
 
 
@@ -45,12 +51,13 @@ class LoggedEvent(NamedTuple):
 
 
 class LoggedItem(NamedTuple):
-    """One catalogue upsert; no value deletes the item."""
+    """One catalogue upsert; no value deletes the item. `available_at` (ms UTC) is stamped when it is logged."""
 
     partition: int
     offset: int
     item_id: str
     value: bytes | None
+    available_at: int = 0
 
 
 class EventLog:
@@ -97,16 +104,20 @@ def append_events(log: Segments, partition: int, start: int, end: int, rows: lis
 def append_items(log: Segments, partition: int, start: int, end: int, rows: list[LoggedItem], now: int) -> None:
     """Write the offsets [start, end) of a partition of catalogue upserts."""
     columns = {name: [getattr(row, name) for row in rows] for name in ITEM_SCHEMA.names}
+    columns["available_at"] = [now] * len(rows)
     log.append(start, end, partition, now, pa.table(columns, schema=ITEM_SCHEMA))
 
 
 def read_events(
     log: Segments, positions: dict[int, int] | None = None, batch_rows: int = 20_000
 ) -> Iterator[list[LoggedEvent]]:
-    """Batches of one partition each, in offset order, from the given position of each partition on."""
+    """Batches of one partition each, in offset order.
+
+    Args:    positions: where to start each partition, leaving out the others; None is all of everything.
+    """
     names = ("partition", "offset", "available_at", "duplicate", "value")
-    for batch in log.tables(positions or {}, batch_rows):
-        columns = [batch.column(name).to_pylist() for name in names]
+    for table in log.tables(positions, batch_rows):
+        columns = [table.column(name).to_pylist() for name in names]
         rows = [
             LoggedEvent(partition, offset, available_at, decode(value, available_at), duplicate, value)
             for partition, offset, available_at, duplicate, value in zip(*columns, strict=True)
@@ -115,10 +126,12 @@ def read_events(
             yield rows
 
 
-def read_items(log: Segments, batch_rows: int = 20_000) -> Iterator[list[LoggedItem]]:
-    """Batches of catalogue upserts of one partition each, in offset order."""
-    for batch in log.tables({}, batch_rows):
-        rows = [LoggedItem(**row) for row in batch.to_pylist()]
+def read_items(
+    log: Segments, positions: dict[int, int] | None = None, batch_rows: int = 20_000
+) -> Iterator[list[LoggedItem]]:
+    """Batches of catalogue upserts of one partition each, in offset order; positions as for events."""
+    for table in log.tables(positions, batch_rows):
+        rows = [LoggedItem(**row) for row in table.to_pylist()]
         if rows:
             yield rows
 

@@ -6,8 +6,9 @@ counts each offset once, whatever files there are. That makes a log exactly-once
 """
 
 import os
+import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 COMPACT_ROWS = 200_000
+KEEP_MS = 5 * 60_000
+MUCH = 4
+
+_NAME = re.compile(r"(\d{3,})-(\d{15})-(\d{15})\.parquet")
 
 
 class Segment(NamedTuple):
@@ -38,14 +43,7 @@ class Segments:
 
     def plan(self) -> list[Segment]:
         """The segments to read so that every offset counts once, by (partition, offset)."""
-        planned: list[Segment] = []
-        covered: dict[int, int] = {}
-        for segment in sorted(self._all(), key=lambda s: (s.partition, s.start, -s.end, s.path)):
-            reached = covered.get(segment.partition, 0)
-            if segment.end > reached:
-                planned.append(segment._replace(first=max(reached, segment.start)))
-                covered[segment.partition] = segment.end
-        return planned
+        return _planned(self._all())
 
     def ends(self) -> dict[int, int]:
         """The offset after the last one held, by partition."""
@@ -58,25 +56,36 @@ class Segments:
         """Write the offsets [start, end) durably: when this returns, a crash of the machine loses none of them."""
         _write(self._path(partition, start, end, date_ms), table)
 
-    def tables(self, positions: dict[int, int], batch_rows: int) -> Iterator[pa.RecordBatch]:
-        """Batches of one partition each, in offset order, from the given position of each partition on."""
-        for segment in self.plan():
-            first = max(segment.first, positions.get(segment.partition, 0))
-            if segment.end > first:
-                with pq.ParquetFile(segment.path) as file:
-                    for batch in file.iter_batches(batch_size=batch_rows):
-                        yield batch.filter(pc.greater_equal(batch.column("offset"), first))
+    def tables(self, positions: dict[int, int] | None, batch_rows: int) -> Iterator[pa.Table]:
+        """Tables of one partition each, in offset order, of about `batch_rows` rows however small the segments are.
 
-    def compact(self) -> int:
-        """Merge runs of small segments and drop files that a larger one has replaced before; returns files merged.
-
-        Replaced files stay until the next call, so that a reader that planned with them can still open them.
+        Args:    positions: where to start each partition, leaving out the others; None is all of everything.
         """
-        planned = self.plan()
-        live = {segment.path for segment in planned}
-        for segment in list(self._all()):
-            if segment.path not in live:
-                segment.path.unlink(missing_ok=True)
+        waiting: list[pa.Table] = []
+        partition, rows = -1, 0
+        for segment, piece in self._pieces(positions, batch_rows):
+            if waiting and (segment.partition != partition or rows >= batch_rows):
+                yield pa.concat_tables(waiting)
+                waiting, rows = [], 0
+            partition = segment.partition
+            waiting.append(piece)
+            rows += piece.num_rows
+        if waiting:
+            yield pa.concat_tables(waiting)
+
+    def compact(self, now_ms: int, partitions: Collection[int] | None = None) -> int:
+        """Merge runs of small segments, and drop files that were replaced a while ago; returns files merged.
+
+        A replaced file stays for five minutes, so that a reader that planned with it can still open it.
+
+        Args:    partitions: the only ones to look at; None is all.
+        """
+        there = [s for s in self._all() if partitions is None or s.partition in partitions]
+        planned = _planned(there)
+        dead = {segment.path for segment in there} - {segment.path for segment in planned}
+        over = [s.path for s in there if s.path in dead and _replaced_at(s, there) < now_ms - KEEP_MS]
+        for path in over:
+            path.unlink(missing_ok=True)
         merged = 0
         for run in _runs(planned):
             table = pa.concat_tables([_read(segment) for segment in run])
@@ -84,10 +93,21 @@ class Segments:
             merged += len(run)
         return merged
 
+    def _pieces(self, positions: dict[int, int] | None, batch_rows: int) -> Iterator[tuple[Segment, pa.Table]]:
+        for segment in self.plan():
+            first = segment.first
+            if positions is not None:
+                first = max(first, positions.get(segment.partition, segment.end))
+            if segment.end > first:
+                with pq.ParquetFile(segment.path) as file:
+                    for batch in file.iter_batches(batch_size=batch_rows):
+                        yield segment, pa.table(batch.filter(pc.greater_equal(batch.column("offset"), first)))
+
     def _all(self) -> Iterator[Segment]:
-        for path in self.folder.glob("date=*/[0-9]*.parquet"):
-            partition, start, end = (int(part) for part in path.stem.split("-"))
-            yield Segment(partition, start, end, path, start)
+        for path in self.folder.glob("date=*/*.parquet"):
+            if name := _NAME.fullmatch(path.name):
+                partition, start, end = (int(part) for part in name.groups())
+                yield Segment(partition, start, end, path, start)
 
     def _path(self, partition: int, start: int, end: int, date_ms: int) -> Path:
         date = datetime.fromtimestamp(date_ms / 1000, UTC).date()
@@ -99,21 +119,48 @@ def sources(folder: Path) -> list[Segments]:
     return [Segments(path) for path in sorted(folder.iterdir()) if path.is_dir()] if folder.is_dir() else []
 
 
+def _planned(segments: Iterable[Segment]) -> list[Segment]:
+    planned: list[Segment] = []
+    covered: dict[int, int] = {}
+    for segment in sorted(segments, key=lambda s: (s.partition, s.start, -s.end, s.path)):
+        reached = covered.get(segment.partition, 0)
+        if segment.end > reached:
+            planned.append(segment._replace(first=max(reached, segment.start)))
+            covered[segment.partition] = segment.end
+    return planned
+
+
 def _name(partition: int, start: int, end: int) -> str:
     return f"{partition:03d}-{start:015d}-{end:015d}.parquet"
 
 
 def _write(path: Path, table: pa.Table) -> None:
     """Write under another name, flush to the disk, then rename: a reader never sees half a segment."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make(path.parent)
     temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
     try:
-        pq.write_table(table, temporary, compression="zstd")
+        large = table.num_rows > 1_000  # dictionaries cost a small file more time than they save it room
+        pq.write_table(table, temporary, compression="zstd", use_dictionary=large)
         _flush(temporary)
         temporary.replace(path)
         _flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _make(folder: Path) -> None:
+    """Make a folder whose name outlives a crash too."""
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _flush(folder.parent)
+
+
+def _replaced_at(dead: Segment, there: list[Segment]) -> float:
+    """When the first file that holds all of a replaced one was written, ms UTC; never, where it took several."""
+    whole = [s for s in there if s.partition == dead.partition and s.start <= dead.start and s.end >= dead.end]
+    written = [segment.path.stat().st_mtime * 1000 for segment in whole if segment != dead]
+    return min(written, default=float("inf"))
 
 
 def _read(segment: Segment) -> pa.Table:
@@ -127,12 +174,19 @@ def _runs(planned: list[Segment]) -> Iterator[list[Segment]]:
     run: list[Segment] = []
     for segment in planned:
         if not (run and _joins(run, segment)):
-            if len(run) > 1:
-                yield run
+            yield from _worth(run)
             run = []
         run.append(segment)
-    if len(run) > 1:
-        yield run
+    yield from _worth(run)
+
+
+def _worth(run: list[Segment]) -> Iterator[list[Segment]]:
+    """The part of a run after segments that are much larger than all that follows: not to write them every time."""
+    at = 0
+    while at < len(run) and run[at].end - run[at].first > MUCH * (run[-1].end - run[at].end):
+        at += 1
+    if len(run) - at > 1:
+        yield run[at:]
 
 
 def _joins(run: list[Segment], segment: Segment) -> bool:

@@ -1,6 +1,7 @@
 """Commands about events and items."""
 
 # ruff: noqa: PLC0415 - each command imports its job when it is called: MLflow takes seconds, and `--help` needs none
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -51,6 +52,7 @@ def import_events(
 
     mapping = mapping_from(map_text, event, preset, currency, timezone, item_pattern, categories)
     need_file(file)
+    started = time.perf_counter()
     with (
         parts(from_environment(), "kafka" if live else "redis") as settings,
         console.progress(f"importing {file.name}") as bar,
@@ -60,7 +62,7 @@ def import_events(
         else:
             with redis_of(settings) as client:
                 report = import_events(settings, client, file, mapping, now(), bar)
-    show_report(report, "events", json)
+    show_report(report, "events", time.perf_counter() - started, json)
 
 
 @imports.command("items")
@@ -72,10 +74,11 @@ def import_items(file: Path, map_text: Map = "", json: Json = False) -> None:
 
     columns = parse_map(map_text)
     need_file(file)
+    started = time.perf_counter()
     bar_of = console.progress(f"importing {file.name}")
     with parts(from_environment(), "redis") as settings, redis_of(settings) as client, bar_of as bar:
         report = import_items(settings, client, file, columns, now(), bar)
-    show_report(report, "items", json)
+    show_report(report, "items", time.perf_counter() - started, json)
 
 
 @app.command()

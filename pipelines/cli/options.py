@@ -74,12 +74,14 @@ def duration(text: str) -> int:
     return int(text[:-1]) * units[text[-1]]
 
 
-def show_report(report: Any, what: str, json: bool) -> None:
+def show_report(report: Any, what: str, seconds: float, json: bool) -> None:
     """What became of a file's rows, for people or as JSON."""
     if json:
         console.as_json(
             {
                 what: report.accepted,
+                "rows": report.rows,
+                "seconds": seconds,
                 "known": report.known,
                 "refused": dict(report.refused),
                 "set_aside": dict(report.set_aside),
@@ -87,6 +89,8 @@ def show_report(report: Any, what: str, json: bool) -> None:
         )
         return
     console.say(f"{report.accepted} {what} taken, {report.known} were there before")
+    if report.rows:
+        console.say(f"  {report.rows} rows in {seconds:.1f} s, {report.rows / seconds:,.0f} a second")
     for reason, count in _largest(report.set_aside):
         console.say(f"  {count} rows set aside: {reason}")
     for reason, count in _largest(report.refused):

@@ -25,7 +25,7 @@ from features.offline import (
 )
 from features.online import Client
 from features.settings import Settings
-from pipelines.backfill import restore_items, restore_source, source_name
+from pipelines.backfill import IMPORTED, restore_items, restore_source, source_name
 from pipelines.imports.catalogue import items_from
 from pipelines.imports.columns import Mapping
 from pipelines.imports.lines import Refused
@@ -41,8 +41,12 @@ Progress = Callable[[int, int], None]  # (bytes read, bytes in all)
 
 @dataclass
 class Report:
-    """What became of a file's rows; `rejects` is where the refused ones are, with their reasons."""
+    """What became of a file's rows; `rejects` is where the refused ones are, with their reasons.
 
+    `accepted` and `known` count events or items; `rows` is how many rows this run has read.
+    """
+
+    rows: int = 0
     accepted: int = 0
     known: int = 0
     refused: dict[str, int] = field(default_factory=dict)
@@ -63,11 +67,12 @@ def import_events(
         made = events_from(rows, mapping, now)
         note = source.folder / f"complete-{hashlib.sha256(repr(mapping).encode()).hexdigest()[:16]}.json"
         if note.is_file():
-            restore_source(client, source, settings.buckets)
+            _fold_imports(client, log, settings.buckets)
             return _again(note)
         report = Report(rejects=str(rejects.path))
         write_events(log, source.name, _kept(made, rejects, report), report, lambda: progress(rows.position, rows.size))
-    restore_source(client, source, settings.buckets)
+        report.rows = rows.read
+    _fold_imports(client, log, settings.buckets)
     note.parent.mkdir(parents=True, exist_ok=True)
     note.write_bytes(msgspec.json.encode(report))
     return report
@@ -85,6 +90,7 @@ def produce_events(
             if report.accepted % 1_000 == 0:
                 producer.flush(60)
                 progress(rows.position, rows.size)
+        report.rows = rows.read
     producer.flush(60)
     return report
 
@@ -119,6 +125,7 @@ def import_items(
         report = Report(rejects=str(rejects.path))
         made = items_from(rows, columns)
         write_items(settings, _kept(made, rejects, report), now, report, lambda: progress(rows.position, rows.size))
+        report.rows = rows.read
     restore_items(client, ItemLog(settings.data))
     return report
 
@@ -203,10 +210,17 @@ def _kept(made: Iterable[Any], rejects: Rejects, report: Report) -> Iterator[Any
             yield each
 
 
+def _fold_imports(client: Client, log: EventLog, buckets: int) -> None:
+    """This file and any that broke off before; what comes by Kafka is left to the stream processor."""
+    for source in log.sources():
+        if source.name.startswith(IMPORTED):
+            restore_source(client, source, buckets)
+
+
 def _again(note: Path) -> Report:
     """The report of a completed import, of which everything is known now."""
     before = msgspec.json.decode(note.read_bytes(), type=Report)
-    return replace(before, accepted=0, known=before.accepted + before.known)
+    return replace(before, rows=0, accepted=0, known=before.accepted + before.known)
 
 
 def _digest(path: Path) -> str:

@@ -34,12 +34,14 @@ BROKEN = (EOFError, OSError, zlib.error, pa.ArrowException, ValueError, Overflow
 class Rows:
     """An open file of rows: its columns, its size and the position reached, both in bytes of the file as it lies there.
 
-    Iterated once. JSON Lines have no header: their columns are the keys of the first SAMPLE objects.
+    Iterated once; `read` counts the rows so far. JSON Lines have no header: their columns are the keys of the first
+    SAMPLE objects.
     Raises:  BadInput: while opening or reading, when the file is missing, empty, of unknown kind, cut short or damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.read = 0
         self.size = _size(path)
         self.kind, packing = _kind(path)
         self._raw = path.open("rb")
@@ -68,6 +70,7 @@ class Rows:
         try:
             for row in self._source:
                 number = row.number
+                self.read += 1
                 yield row
         except BROKEN as error:
             raise BadInput(f"{self.path} can't be read on after row {number}: {_sentence(error)}", "file") from error

@@ -44,10 +44,11 @@ def from_champion(
 
 
 def from_trending(state: State, limits: Limits, exclude: set[str]) -> Iterator[Candidate]:
-    """What most customers turn to, most wanted first."""
+    """What most customers turn to, most wanted first; without a catalogue nothing is known to be within limits."""
     for item_id, weight in state.trending:
         item = (state.catalogue or {}).get(item_id)
-        if item_id not in exclude and (state.catalogue is None or (item is not None and limits.permits(item))):
+        permitted = limits == Limits() if state.catalogue is None else item is not None and limits.permits(item)
+        if permitted and item_id not in exclude:
             yield Candidate(item_id, weight, "trending", None)
 
 

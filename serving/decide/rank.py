@@ -23,23 +23,13 @@ def slate(
     again = {item_id for item_id in bought if state.is_repeatable(item_id)}
     never = {*exclude, *(bought - again)}
     seen = {touch.item_id for touch in history} - again
-    chosen: list[Candidate] = []
-    for hidden in (never | seen, never):
-        for source in _sources(state, history, limits, hidden, n):
-            taken = {candidate.item_id for candidate in chosen}
-            chosen += _below(chosen, [c for c in source if c.item_id not in taken][: n - len(chosen)])
-            if len(chosen) == n:
-                return chosen
-    return chosen
+    new = _filled(_sources(state, history, limits, never | seen, n), [], n)
+    return new if len(new) == n else _filled(_sources(state, history, limits, never, n), new, n)
 
 
 def like(state: State, item_id: str, limits: Limits, exclude: Iterable[str], n: int) -> list[Candidate]:
-    """At most n items like one, best first; what trends where the champion can't tell."""
-    hidden = {item_id, *exclude}
-    found = similar(state.champion, item_id, limits, hidden, n) if state.champion else []
-    taken = hidden | {candidate.item_id for candidate in found}
-    rest = [candidate for candidate, _ in zip(from_trending(state, limits, taken), range(n - len(found)), strict=False)]
-    return found + _below(found, rest)
+    """At most n items like one, best first; what trends, then whatever there is, where the champion can't tell."""
+    return _filled(_alike(state, item_id, limits, {item_id, *exclude}, n), [], n)
 
 
 def reason(candidate: Candidate) -> tuple[str, str | None]:
@@ -60,10 +50,27 @@ def _sources(state: State, history: list[Touch], limits: Limits, hidden: set[str
     yield list(from_catalogue(state, limits, hidden))
 
 
+def _alike(state: State, item_id: str, limits: Limits, hidden: set[str], n: int) -> Iterator[list[Candidate]]:
+    if state.champion is not None:
+        yield similar(state.champion, item_id, limits, hidden, n)
+    yield list(from_trending(state, limits, hidden))
+    yield list(from_catalogue(state, limits, hidden))
+
+
+def _filled(sources: Iterable[list[Candidate]], chosen: list[Candidate], n: int) -> list[Candidate]:
+    """What is chosen already and, below it, what each source in turn adds until there are n."""
+    for source in sources:
+        taken = {candidate.item_id for candidate in chosen}
+        chosen = chosen + _below(chosen, [c for c in source if c.item_id not in taken][: n - len(chosen)])
+        if len(chosen) == n:
+            break
+    return chosen
+
+
 def _below(chosen: list[Candidate], more: list[Candidate]) -> list[Candidate]:
     """A later source's items, shifted as a block so that all of them score below what is already there."""
-    ordered = sorted(more, key=lambda candidate: (-candidate.score, candidate.item_id))
-    if not chosen or not ordered:
-        return ordered
-    shift = min(0.0, chosen[-1].score - 1.0 - ordered[0].score)
-    return [candidate._replace(score=candidate.score + shift) for candidate in ordered]
+    best = max((candidate.score for candidate in more), default=0.0)
+    shift = min(0.0, chosen[-1].score - 1.0 - best) if chosen else 0.0
+    shifted = [candidate._replace(score=candidate.score + shift) for candidate in more]
+    # Sorted after the shift: it may round two scores to the same one.
+    return sorted(shifted, key=lambda candidate: (-candidate.score, candidate.item_id))

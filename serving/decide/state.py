@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.items import Item
 from models.contracts import Model
-from models.interactions import Float32, IdMap, Int32, Mask
+from models.interactions import IdMap, Int32, Mask
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Columns:
     def __init__(self, ids: IdMap, items: Mapping[str, Item] | None) -> None:
         self.ids = ids
         self.available: Mask = np.full(len(ids), items is None)
-        self.price: Float32 = np.full(len(ids), np.nan, dtype=np.float32)
+        self.price: NDArray[np.float64] = np.full(len(ids), np.nan)  # float32 would round large prices
         self.category: Int32 = np.full(len(ids), -1, dtype=np.int32)
         self._codes: dict[str, int] = {}
         self.update({item_id: items.get(item_id) for item_id in ids.ids} if items else {})

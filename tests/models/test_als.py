@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from models.als import Als, AlsConfig
 from models.interactions import Float32, Int32
@@ -16,12 +17,12 @@ HISTORY: Int32 = np.array([2, 5, 7], dtype=np.int32)
 WEIGHTS: Float32 = np.array([1, 5, 10], dtype=np.float32)
 
 
-def solved() -> tuple["np.ndarray[tuple[int, int], np.dtype[np.float64]]", Float32]:
-    """A^-1 of this history in double precision, and its confidences 1 + log(1 + w)."""
+def solved() -> tuple[NDArray[np.floating], Float32]:
+    """A^-1 of this history in double precision, and its confidences 1 + alpha * log(1 + w)."""
     factors = MODEL._factors.astype(np.float64)
-    confidences = 1 + np.log1p(WEIGHTS)
+    confidences = (1 + CONFIG.alpha * np.log1p(WEIGHTS)).astype(np.float32)
     taken = factors[HISTORY]
-    normal = factors.T @ factors + CONFIG.regularization * np.eye(8)
+    normal = factors.T @ factors + MODEL._ridge * np.eye(8)
     return np.linalg.inv(normal + (taken.T * (confidences - 1)) @ taken), confidences
 
 

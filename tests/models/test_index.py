@@ -69,7 +69,8 @@ def test_flat_is_exact_in_order() -> None:
 def test_equal_vectors_are_ordered_by_row_even_where_many_tie() -> None:
     same = np.ones((3_000, 4), dtype=np.float32)
     index = Index.build(same, same[:1])
-    assert index.search(same[0], 5)[0].tolist() == [0, 1, 2, 3, 4]
+    for k in (5, 120):
+        assert index.search(same[0], k)[0].tolist() == list(range(k))
 
 
 def test_an_index_that_finds_too_few_is_not_believed() -> None:
@@ -99,3 +100,12 @@ def test_a_file_of_another_size_or_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / FILE).unlink()
     with pytest.raises(BrokenArtifact, match="can't be read"):
         Index.load(tmp_path, VECTORS, saved)
+
+
+def test_whole_numbers_with_many_ties_come_in_the_order_of_comparing_everything() -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.integers(-3, 4, (3_000, 4)).astype(np.float32)
+    index = Index.build(vectors, vectors[:1])
+    for query in rng.integers(-3, 4, (50, 4)).astype(np.float32):
+        for k in (7, 100):
+            assert index.search(query, k)[0].tolist() == top(vectors @ query, k)[0].tolist()

@@ -22,6 +22,14 @@ def test_a_tie_at_the_edge_is_decided_by_row_too() -> None:
     assert top(scores(5, *[1] * 50), 3)[0].tolist() == [0, 1, 2]
 
 
+def test_the_order_is_that_of_sorting_everything() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        values = rng.integers(0, 4, 40).astype(np.float32)
+        expected = sorted(range(40), key=lambda row: (-values[row], row))[:9]
+        assert top(values, 9)[0].tolist() == expected
+
+
 def test_what_is_not_allowed_does_not_count() -> None:
     allowed = np.array([True, False, True, False])
     rows, values = top(scores(1, 3, 2, 3), 3, allowed)

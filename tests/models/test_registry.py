@@ -78,10 +78,10 @@ def test_what_is_fetched_answers_as_what_was_trained(registry: Registry, version
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [folder.name]
 
 
-def test_a_version_is_fetched_once(version: Version, tmp_path: Path) -> None:
+def test_a_version_that_cannot_be_fetched_leaves_nothing_behind(version: Version, tmp_path: Path) -> None:
     with Registry("http://127.0.0.1:1") as silent, pytest.raises(Unavailable):
         silent.download(version, tmp_path)
-    assert list(tmp_path.glob("*als*")) == []
+    assert [path for path in tmp_path.iterdir() if path.name != "made"] == []
 
 
 def test_a_kept_copy_needs_no_server(registry: Registry, version: Version, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_version_that_another_program_made_is_refused(registry: Registry, vers
         registry.download(replace(version, source="/somewhere"), tmp_path)
 
 
-def test_a_server_that_is_down_is_named(tmp_path: Path) -> None:
+def test_a_server_that_is_down_is_named() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     with Registry(url) as registry:
         asks: list[Callable[[], object]] = [
@@ -181,7 +181,7 @@ def test_a_pickle_on_the_server_is_not_even_fetched(monkeypatch: pytest.MonkeyPa
     refused(monkeypatch, tmp_path, files, manifest_of(files), "never a pickle")
 
 
-@pytest.mark.parametrize("name", ["../model.json", "/tmp/model.json", "a/../../b.json"])
+@pytest.mark.parametrize("name", ["../model.json", "/etc/model.json", "a/../../b.json"])
 def test_a_path_out_of_the_folder_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
     files = {**GOOD, name: b"x"}
     refused(monkeypatch, tmp_path, files, manifest_of(files), "not a plain file name")
@@ -189,16 +189,16 @@ def test_a_path_out_of_the_folder_is_refused(monkeypatch: pytest.MonkeyPatch, tm
 
 def test_a_manifest_exchanged_with_its_files_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     exchanged = {**GOOD, "arrays.npz": b"other"}
-    with served(monkeypatch, exchanged, manifest_of(exchanged)) as registry:
-        with pytest.raises(BrokenArtifact, match="changed after training"):
-            registry.download(version_of(manifest_of(GOOD)), tmp_path)
+    registry = served(monkeypatch, exchanged, manifest_of(exchanged))
+    with registry, pytest.raises(BrokenArtifact, match="changed after training"):
+        registry.download(version_of(manifest_of(GOOD)), tmp_path)
 
 
 def test_files_that_the_server_does_not_pass_on_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     manifest = manifest_of(GOOD)
-    with served(monkeypatch, GOOD, manifest, "s3://bucket/m") as registry:
-        with pytest.raises(BrokenArtifact, match="serve-artifacts"):
-            registry.download(version_of(manifest), tmp_path)
+    registry = served(monkeypatch, GOOD, manifest, "s3://bucket/m")
+    with registry, pytest.raises(BrokenArtifact, match="serve-artifacts"):
+        registry.download(version_of(manifest), tmp_path)
 
 
 def test_an_answer_that_is_no_mlflow_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,10 +153,9 @@ def test_a_second_member_takes_over_partitions_and_the_first_hears_of_it(
     while len(mine["first"]) < 2:
         first.poll_batch(10, 0.05)
     second = claim("second")
-    while not mine["second"]:
+    while [len(places) for places in mine.values()] != [1, 1]:  # either may hear of it first
         first.poll_batch(10, 0.05)
         second.poll_batch(10, 0.05)
-    assert len(mine["first"]) == len(mine["second"]) == 1
     assert mine["first"] | mine["second"] == {(topic, 0), (topic, 1)}
     second.close()
     assert mine["second"] == set()

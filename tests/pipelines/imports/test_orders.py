@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from features.events import MAX_LINES, OrderProperties
-from pipelines import orders
+from pipelines.imports import orders
 from pipelines.imports.lines import Refused
 from pipelines.imports.orders import Accepted, Orders, Part
 

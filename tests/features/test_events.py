@@ -1,0 +1,308 @@
+"""Events: what is taken, what is refused with its field, and when it is said to have happened."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.errors import MalformedEvent
+from features.events import (
+    ALIASES,
+    EVENTS,
+    FILE_ALIASES,
+    MAX_LINES,
+    canonical,
+    customer_of,
+    decode,
+    iso,
+    partition_key,
+    stamp,
+)
+from features.folds import Profile, fold, pack
+
+NOW = 1_767_225_600_000  # 2026-01-01T00:00:00Z
+DAY = 86_400_000
+
+
+def track(name: str = "Product Viewed", **fields: Any) -> dict[str, Any]:
+    return {"type": "track", "userId": "u1", "event": name, "properties": {"product_id": "i1"}} | fields
+
+
+def order(*lines: dict[str, Any], **properties: Any) -> dict[str, Any]:
+    return track("Order Completed", properties={"order_id": "o1", "currency": "GBP", "products": lines} | properties)
+
+
+def raw(message: object) -> bytes:
+    return json.dumps(message).encode()
+
+
+def nested(depth: int) -> bytes:
+    return b'{"type":"track","userId":"u1","event":"x","properties":' + b'{"a":' * depth + b"1" + b"}" * depth + b"}"
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        (b"", "event"),
+        (b"nonsense", "event"),
+        (b"[]", "event"),
+        (b"null", "event"),
+        (b'{"type":"track","userId":"u1","event":"x","properties":{"a":"\xff"}}', "event"),
+        (b'{"type":"track","userId":"\\ud800","event":"x"}', "event"),
+        (b'{"type":"track","userId":"u1","event":"x","properties":{"a":"\\udfff"}}', "event"),
+        (nested(50_000), "event"),
+        (raw(track(context={"a": "x" * 300_000})), "event"),
+        (raw({"userId": "u1"}), "type"),
+        (raw(track(type="purchase")), "type"),
+        (raw(track(type=None)), "type"),
+        (raw(track(userId=None)), "userId"),
+        (raw(track(userId="")), "userId"),
+        (raw(track(userId="x" * 256)), "userId"),
+        (raw(track(userId=1.5)), "userId"),
+        (raw(track(userId=10**30)), "userId"),
+        (raw(track(anonymousId=[])), "anonymousId"),
+        (raw(track(messageId="")), "messageId"),
+        (raw(track(messageId=7)), "messageId"),
+        (raw(track(event=None)), "event"),
+        (raw(track(event="")), "event"),
+        (raw(track(event="x" * 256)), "event"),
+        (raw(track(timestamp="yesterday")), "timestamp"),
+        (raw(track(timestamp=NOW)), "timestamp"),
+        (raw(track(timestamp="1969-12-31T23:59:59Z")), "timestamp"),
+        (raw(track(timestamp="0001-01-01T00:00:00+23:59")), "timestamp"),
+        (raw(track(timestamp="9999-12-31T23:59:59-23:59")), "timestamp"),
+        (raw(track(timestamp="2026-01-02T00:00:00.001Z")), "timestamp"),
+        (raw(track(receivedAt="9999-01-01T00:00:00Z")), "receivedAt"),
+        (raw(track(receivedAt="1960-01-01T00:00:00Z")), "receivedAt"),
+        (raw(track(properties=[])), "properties"),
+        (raw(track(properties={})), "properties.product_id"),
+        (raw(track(properties={"product_id": ""})), "properties.product_id"),
+        (raw(track(properties={"product_id": 1.5})), "properties.product_id"),
+        (raw(track(properties={"product_id": "i", "price": -0.01})), "properties.price"),
+        (raw(track(properties={"product_id": "i", "price": "cheap"})), "properties.price"),
+        (raw(track(properties={"product_id": "i", "price": "nan"})), "properties.price"),
+        (raw(track(properties={"product_id": "i", "price": "1e400"})), "properties.price"),
+        (raw(track(properties={"product_id": "i", "quantity": 0})), "properties.quantity"),
+        (raw(track(properties={"product_id": "i", "quantity": "nan"})), "properties.quantity"),
+        (raw(track(properties={"product_id": "i", "currency": 7})), "properties.currency"),
+        (raw(order({"product_id": "i"}, {"product_id": "i", "quantity": -1})), "properties.products[1].quantity"),
+        (raw(order({"product_id": "i", "price": 2e9})), "properties.products[0].price"),
+        (raw(order(order_id=None)), "properties.order_id"),
+        (raw(track("Order Refunded", properties={})), "properties.order_id"),
+        (raw(order(products={"product_id": "i"})), "properties.products"),
+        (raw(order(*[{"product_id": "i"}] * (MAX_LINES + 1))), "properties.products"),
+    ],
+)
+def test_a_malformed_event_is_refused_with_the_field_that_is_wrong(message: bytes, field: str) -> None:
+    with pytest.raises(MalformedEvent) as refused:
+        decode(message, NOW)
+    assert refused.value.field == field
+    assert len(str(refused.value)) > 10
+
+
+def assert_named(error: MalformedEvent) -> None:
+    assert error.field
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_raise_anything_but_a_malformed_event(data: bytes) -> None:
+    try:
+        decode(data, NOW)
+    except MalformedEvent as error:
+        assert_named(error)
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["nan", "1"])
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+)
+lines = st.dictionaries(
+    st.sampled_from(["product_id", "sku", "name", "category", "price", "quantity"]), values, max_size=6
+)
+messages = st.fixed_dictionaries(
+    {"type": st.sampled_from(["track", "identify", "page"]) | values, "userId": st.just("u1") | values},
+    optional={
+        "event": st.sampled_from(sorted(EVENTS)) | values,
+        "anonymousId": values,
+        "messageId": values,
+        "timestamp": values | st.datetimes().map(str),
+        "originalTimestamp": st.datetimes().map(str),
+        "sentAt": values | st.datetimes().map(str),
+        "properties": values
+        | lines
+        | st.fixed_dictionaries({"products": st.lists(lines, max_size=3)}, optional={"order_id": values}),
+        "context": values,
+    },
+)
+
+
+@given(messages)
+def test_no_message_raises_anything_but_a_malformed_event_and_what_is_taken_folds(message: dict[str, Any]) -> None:
+    try:
+        event = decode(json.dumps(message).encode(), NOW)
+    except MalformedEvent as error:
+        assert_named(error)
+        return
+    profile = Profile()
+    assert fold(profile, event)
+    assert pack(profile)
+
+
+@given(messages, st.none() | st.text(max_size=30) | st.datetimes().map(str))
+def test_stamping_raises_nothing_but_a_malformed_event(message: dict[str, Any], sent_at: str | None) -> None:
+    try:
+        written, event = stamp(message, None, NOW, sent_at, "key1")
+    except MalformedEvent as error:
+        assert_named(error)
+        return
+    assert decode(written, NOW) == event
+    assert 0 <= event.event_time <= event.received_at == NOW
+
+
+def test_an_unknown_name_and_unknown_properties_are_kept() -> None:
+    message = track("Carried Home", properties={"mood": {"now": ["good"]}}, colour="red")
+    event = decode(raw(message), NOW)
+    assert (event.name, event.lines) == ("Carried Home", ())
+    written, _ = stamp(message, None, NOW, None, "key1")
+    assert msgspec.json.decode(written).items() >= message.items()
+
+
+def test_names_of_version_1_mean_what_they_mean_today() -> None:
+    assert decode(raw(track("Viewed Product")), NOW).name == "Product Viewed"
+    assert decode(raw(order() | {"event": "Completed Order"}), NOW).name == "Order Completed"
+    assert {*ALIASES.values(), *FILE_ALIASES.values()} <= EVENTS.keys()
+    assert canonical("click") == "click"  # a site's own event may be called so
+
+
+def test_other_types_are_named_by_their_type() -> None:
+    event = decode(raw({"type": "identify", "anonymousId": "a1", "userId": None, "traits": None}), NOW)
+    assert (event.name, event.customer, event.user_id, event.anonymous_id) == ("identify", "a:a1", None, "a1")
+
+
+def test_explicit_nulls_are_as_if_nothing_were_there() -> None:
+    names = ["messageId", "anonymousId", "timestamp", "originalTimestamp", "sentAt", "receivedAt", "context", "traits"]
+    fields: dict[str, Any] = dict.fromkeys(names)
+    with_nulls = decode(raw(track() | fields), NOW)
+    without = decode(raw(track()), NOW)
+    assert (with_nulls.customer, with_nulls.event_time) == (without.customer, without.event_time)
+    empty = dict.fromkeys(["price", "quantity", "category", "name", "sku", "currency", "url", "image_url"])
+    assert decode(raw(track(properties={"product_id": "i1"} | empty)), NOW).properties == without.properties
+    assert decode(raw(order(products=None)), NOW).lines == ()
+    assert decode(raw(track("Unheard Of", properties=None)), NOW).lines == ()
+
+
+def test_the_user_id_comes_before_the_anonymous_id() -> None:
+    event = decode(raw(track(anonymousId="a1")), NOW)
+    assert event.customer == customer_of("u1", "a1") == "u:u1"
+    assert partition_key(event) == b"u1"
+    assert customer_of("", "a1") == "a:a1"
+    assert customer_of(None, None) == ""
+
+
+def test_numeric_ids_become_strings_and_strings_stay_as_they_are() -> None:
+    event = decode(raw(track(userId=12, properties={"product_id": 7})), NOW)
+    assert (event.customer, [line.item_id for line in event.lines]) == ("u:12", ["7"])
+    event = decode(raw(track(userId="007", properties={"product_id": "007"})), NOW)
+    assert (event.customer, [line.item_id for line in event.lines]) == ("u:007", ["007"])
+
+
+def test_an_item_is_known_by_its_product_id_and_else_by_its_sku() -> None:
+    event = decode(raw(order({"product_id": "i1", "sku": "s1"}, {"sku": 2}, {"name": "postage"})), NOW)
+    assert [line.item_id for line in event.lines] == ["i1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("price", "quantity", "cents", "pieces"),
+    [
+        (0.29, None, 29, 1),
+        ("19.99", "3", 5_997, 3),
+        (1.005, 1, 100, 1),  # the nearest float lies below 1.005
+        (None, 5, 0, 5),
+        (2.0, 2.5, 500, 2),
+        (2.0, 0.4, 80, 1),
+        (1e9, 1e6, 10**17, 1_000_000),
+    ],
+)
+def test_money_is_counted_in_whole_cents(price: object, quantity: object, cents: int, pieces: int) -> None:
+    (line,) = decode(raw(order({"product_id": "i", "price": price, "quantity": quantity})), NOW).lines
+    assert (line.cents, line.pieces) == (cents, pieces)
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"), [("gbp", "GBP"), ("EUR", "EUR"), ("", ""), (None, ""), ("€", ""), ("££££", "")]
+)
+def test_a_currency_is_three_capitals_or_none(sent: object, read: str) -> None:
+    assert decode(raw(order(currency=sent)), NOW).currency == read
+
+
+def test_times_fall_back_from_timestamp_to_received_at_to_arrival() -> None:
+    assert decode(raw(track()), NOW).event_time == NOW
+    assert decode(raw(track(receivedAt=iso(NOW - 5))), NOW).event_time == NOW - 5
+    event = decode(raw(track(receivedAt=iso(NOW - 5), timestamp=iso(NOW - 9))), NOW)
+    assert (event.event_time, event.received_at) == (NOW - 9, NOW - 5)
+    assert decode(raw(track(timestamp="2025-12-31T23:00:00")), NOW).event_time == NOW - 3_600_000  # UTC where none said
+    assert decode(raw(track(timestamp=iso(NOW + DAY))), NOW).event_time == NOW + DAY
+
+
+def test_a_record_without_any_time_is_malformed_and_with_its_own_it_is_not() -> None:
+    with pytest.raises(MalformedEvent, match="when it arrived"):
+        decode(raw(track()), -1)
+    for unknown in (-1, 0):
+        assert decode(raw(track(receivedAt=iso(NOW))), unknown).event_time == NOW
+
+
+def test_a_clock_that_goes_wrong_is_corrected_by_sent_at_as_segment_documents() -> None:
+    """The client's clock is an hour ahead; the event happened 10 s before it was sent."""
+    ahead = NOW + 3_600_000
+    message = track(timestamp=iso(ahead - 10_000), sentAt=iso(ahead))
+    written, event = stamp(message, None, NOW, None, "key1")
+    assert event.event_time == NOW - 10_000
+    assert event.received_at == NOW
+    assert msgspec.json.decode(written)["timestamp"] == iso(NOW - 10_000)
+    batch = track(originalTimestamp=iso(ahead - 10_000), timestamp=iso(5))
+    assert stamp(batch, None, NOW, iso(ahead), "key1")[1].event_time == NOW - 10_000
+
+
+def test_nothing_happens_after_it_arrives() -> None:
+    assert stamp(track(timestamp=iso(NOW + 7 * DAY)), None, NOW, None, "k")[1].event_time == NOW
+    assert stamp(track(timestamp=iso(NOW), sentAt=iso(NOW - DAY)), None, NOW, None, "k")[1].event_time == NOW
+    with pytest.raises(MalformedEvent) as refused:
+        stamp(track(timestamp=iso(NOW), sentAt="9999-01-01T00:00:00Z"), None, NOW, None, "k")
+    assert refused.value.field == "sentAt"
+
+
+def test_stamping_adds_what_the_server_knows_and_takes_away_what_is_secret() -> None:
+    message = track(messageId="m1", writeKey="wk_1", integrations={"All": True}, receivedAt="long ago", keyId="forged")
+    written, event = stamp(message, "track", NOW, None, "key1")
+    body = msgspec.json.decode(written)
+    assert (body["receivedAt"], body["keyId"], body["messageId"]) == (iso(NOW), "key1", "m1")
+    assert not body.keys() & {"writeKey", "integrations"}
+    assert event.message_id == "m1"
+
+
+def test_the_path_gives_the_type_and_a_missing_message_id_is_made_up() -> None:
+    written, event = stamp({"anonymousId": "a1"}, "page", NOW, None, "key1")
+    assert event.type == "page"
+    assert msgspec.json.decode(written)["messageId"] == event.message_id != ""
+    assert decode(raw(track()), NOW).message_id == decode(raw(track()), NOW + 5).message_id
+
+
+def test_a_message_that_is_no_unicode_or_too_deep_is_malformed_when_stamped() -> None:
+    deep: dict[str, Any] = {}
+    inner = deep
+    for _ in range(50_000):
+        inner["a"] = {}
+        inner = inner["a"]
+    for bad in (track(context={"a": "\ud800"}), track(properties=deep, event="x")):
+        with pytest.raises(MalformedEvent) as refused:
+            stamp(bad, None, NOW, None, "k")
+        assert refused.value.field == "event"
+
+
+def test_a_time_on_the_wire_reads_back_to_the_millisecond() -> None:
+    for ms in (0, 1, 250, NOW + 999, 253_402_300_799_999):
+        assert decode(raw(track(timestamp=iso(ms), receivedAt=iso(ms))), ms).event_time == ms
+    assert iso(NOW + 250) == "2026-01-01T00:00:00.250Z"

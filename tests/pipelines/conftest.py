@@ -1,0 +1,59 @@
+"""What the pipelines' tests share: an MLflow server, and a Kafka with a Redis of one test's own."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from features.kafka.broker import EmbeddedBroker
+from features.kafka.topics import TOPICS, ensure_topics, metadata
+from features.settings import Settings
+from tests.apache_kafka import ApacheKafka
+from tests.mlflow_server import mlflow_folder, mlflow_url
+from tests.pipelines.stream_world import World
+
+__all__ = ["mlflow_folder", "mlflow_url"]
+
+
+@pytest.fixture(scope="session")
+def new_broker() -> Iterator[Callable[[], EmbeddedBroker]]:
+    """Gives a new embedded broker; the next one, which takes a second, starts meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        spare = [pool.submit(EmbeddedBroker)]
+
+        def new() -> EmbeddedBroker:
+            spare.append(pool.submit(EmbeddedBroker))
+            return spare.pop(0).result()
+
+        yield new
+        spare.pop().result().close()
+
+
+@pytest.fixture
+def world(new_broker: Callable[[], EmbeddedBroker], redis_server: str, tmp_path: Path) -> Iterator[World]:
+    """An embedded broker and an empty Redis."""
+    with new_broker() as broker:
+        made = World(Settings(data=tmp_path, kafka=broker.bootstrap, redis=redis_server))
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def apache_world(apache_kafka: ApacheKafka, redis_server: str, tmp_path: Path) -> Iterator[World]:
+    """Real Apache Kafka with fresh topics, and an empty Redis."""
+    there = metadata(apache_kafka.bootstrap, 10).topics
+    for name in TOPICS:
+        if name in there:
+            apache_kafka.delete_topic(name)
+    ensure_topics(apache_kafka.bootstrap)
+    made = World(Settings(data=tmp_path, kafka=apache_kafka.bootstrap, redis=redis_server))
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["embedded", "apache"])
+def each_world(request: pytest.FixtureRequest) -> World:
+    """Each of the two brokers in turn."""
+    found: World = request.getfixturevalue("world" if request.param == "embedded" else "apache_world")
+    return found

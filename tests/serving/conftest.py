@@ -1,0 +1,51 @@
+"""One running Kindred for all tests that talk to the service over HTTP."""
+
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from features.kafka.consumer import Consumer
+from tests.serving.world import Topic, World, world
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Embedded parts, a simulated shop, a champion, the stream processor and the service."""
+    with world(tmp_path_factory.mktemp("shop")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def read_topic(shop: World) -> Iterator[Callable[[str], Topic]]:
+    """A reader of a topic from its first record."""
+    open_topics: dict[str, Topic] = {}
+
+    def read(name: str) -> Topic:
+        if name not in open_topics:
+            consumer = Consumer(shop.settings.kafka, f"test-{uuid.uuid4().hex}", session_timeout_ms=1_500)
+            consumer.subscribe([name], lambda places: dict.fromkeys(places, 0), lambda _places: None)
+            open_topics[name] = Topic(consumer)
+        return open_topics[name]
+
+    yield read
+    for topic in open_topics.values():
+        topic.consumer.close()
+
+
+@pytest.fixture(scope="session")
+def events(read_topic: Callable[[str], Topic]) -> Topic:
+    """The topic `events`."""
+    return read_topic("events")
+
+
+@pytest.fixture(scope="session")
+def dead_letters(read_topic: Callable[[str], Topic]) -> Topic:
+    """The topic `events.dead-letter`."""
+    return read_topic("events.dead-letter")
+
+
+@pytest.fixture
+def customer() -> str:
+    """The id of a customer whom nobody has seen."""
+    return f"customer-{uuid.uuid4().hex}"

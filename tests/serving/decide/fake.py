@@ -1,0 +1,54 @@
+"""A model of which every score is known, and small catalogues."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from features.items import Item
+from models.contracts import Slates
+from models.interactions import Float32, IdMap, Int32, Mask
+from models.ranking import top
+from serving.decide.state import Champion, Columns, State
+
+
+class Known:
+    """Scores an item by its place in `scores`, whatever the history; every reason is the first known touch."""
+
+    name = "known"
+
+    def __init__(self, scores: Mapping[str, float]) -> None:
+        self.items = IdMap(tuple(sorted(scores)))
+        self._scores: Float32 = np.array([scores[item_id] for item_id in self.items.ids], dtype=np.float32)
+
+    def recommend_one(self, indices: Int32, confidences: Float32, k: int, allowed: Mask | None = None) -> Slates:
+        assert len(indices) == len(confidences)
+        return top(self._scores, k, allowed)
+
+    def similar(self, item: int, k: int, allowed: Mask | None = None) -> Slates:
+        permitted = np.ones(len(self.items), dtype=np.bool_) if allowed is None else allowed.copy()
+        permitted[item] = False
+        return top(self._scores, k, permitted)
+
+    def because(self, indices: Int32, _confidences: Float32, slate: Int32) -> Int32:
+        known = np.flatnonzero(indices >= 0)
+        return np.full(len(slate), known[0] if len(known) else -1, dtype=np.int32)
+
+
+def shop(*item_ids: str, **of_all: object) -> dict[str, Item]:
+    """Items that are alike but for their ids."""
+    return {item_id: Item(item_id=item_id, **of_all) for item_id in item_ids}  # type: ignore[arg-type]
+
+
+def state(
+    scores: Mapping[str, float] | None = None,
+    catalogue: Mapping[str, Item] | None = None,
+    trending: Mapping[str, float] | None = None,
+    repeatable: frozenset[str] = frozenset(),
+) -> State:
+    """A state with a champion of these scores (None: no champion)."""
+    champion = None
+    if scores is not None:
+        model = Known(scores)
+        champion = Champion("known", "7", model, Columns(model.items, catalogue))  # type: ignore[arg-type]
+    ordered = sorted((trending or {}).items(), key=lambda entry: (-entry[1], entry[0]))
+    return State(champion=champion, catalogue=catalogue, trending=tuple(ordered), repeatable=repeatable)

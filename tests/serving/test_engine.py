@@ -1,0 +1,153 @@
+"""One request through the engine, with readers that the test holds."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from features.folds import Profile, message_hash
+from features.settings import Settings
+from serving import engine as engine_module
+from serving.engine import Engine
+from serving.schema import Filter, RecommendRequest, RecommendResponse, SimilarRequest, Touched, parse_recommend
+from tests.serving.decide.fake import shop, state
+
+SCORES = {"a": 4.0, "b": 3.0, "c": 2.0, "d": 1.0}
+SHOP = shop("a", "b", "c", "d", "e", category="x", price=2.0)
+
+
+class Profiles:
+    """Answers each read with the next of its profiles, the last one again and again; None is a Redis that is away."""
+
+    def __init__(self, *profiles: Profile | None) -> None:
+        self.profiles = list(profiles) or [Profile()]
+        self.asked: list[str] = []
+
+    async def profile(self, customer: str) -> Profile:
+        self.asked.append(customer)
+        found = self.profiles.pop(0) if len(self.profiles) > 1 else self.profiles[0]
+        if found is None:
+            raise redis.ConnectionError("away")
+        return found
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    made = Engine(Settings(tmp_path, redis="redis://127.0.0.1:1", mlflow="http://127.0.0.1:1"), lambda: "r1")
+    made.follower.state = state(SCORES, SHOP, {"e": 7.0})
+    yield made
+    made.follower.registry.close()
+
+
+def ask(engine: Engine, profiles: Profiles, **request: object) -> RecommendResponse:
+    """The engine's answer."""
+    engine.profiles = profiles  # type: ignore[assignment]
+    return asyncio.run(engine.recommend(RecommendRequest(**request)))  # type: ignore[arg-type]
+
+
+def viewed(item_id: str, at: int, name: str = "Product Viewed", seen: str = "") -> Profile:
+    """Somebody who did one thing."""
+    known = [(at, message_hash(seen))] if seen else []
+    return Profile(recent=[(at, item_id, name)], first_seen=at, last_seen=at, seen=known)
+
+
+def items(answer: RecommendResponse) -> str:
+    """Item ids as one word."""
+    return "".join(entry.item_id for entry in answer.items)
+
+
+def test_a_known_customer_gets_a_slate_from_the_live_profile(engine: Engine) -> None:
+    profiles = Profiles(viewed("a", 1_000))
+    answer = ask(engine, profiles, user_id="u", anonymous_id="v", n=3)
+    assert profiles.asked == ["u:u"]
+    assert items(answer) == "bcd"
+    assert [entry.rank for entry in answer.items] == [1, 2, 3]
+    assert answer.items[0].reasons[0].kind == "because_you_viewed"
+    assert answer.items[0].reasons[0].item_id == "a"
+    assert (answer.request_id, answer.as_of, answer.degraded) == ("r1", "1970-01-01T00:00:01.000Z", ())
+    assert answer.model is not None
+    assert (answer.model.name, answer.model.version) == ("known", "7")
+
+
+def test_a_visitor_is_read_by_anonymous_id_and_a_stateless_client_not_at_all(engine: Engine) -> None:
+    profiles = Profiles()
+    ask(engine, profiles, anonymous_id="v")
+    ask(engine, profiles, history=())
+    assert profiles.asked == ["a:v"]
+
+
+def test_the_callers_history_joins_the_live_one_and_moves_as_of(engine: Engine) -> None:
+    asked = parse_recommend(
+        b'{"user_id":"u","history":[{"item_id": "c", "event": "Product Added", "timestamp": "1970-01-01T00:00:09Z"}]}'
+    )
+    engine.profiles = Profiles(viewed("a", 1_000))  # type: ignore[assignment]
+    answer = asyncio.run(engine.recommend(asked))
+    assert answer.as_of == "1970-01-01T00:00:09.000Z"
+    assert answer.items[0].reasons[0].kind == "because_you_added"
+    assert items(answer)[-2:] == "ac"
+
+
+def test_what_is_given_back_in_the_history_takes_a_view_away(engine: Engine) -> None:
+    back = (Touched(item_id="a", event="Order Refunded"),)
+    assert items(ask(engine, Profiles(viewed("a", 1_000)), user_id="u", history=back)) == "eabcd"
+
+
+def test_the_item_that_is_looked_at_counts_as_a_view(engine: Engine) -> None:
+    answer = ask(engine, Profiles(), user_id="u", item_id="b", n=1)
+    assert items(answer) == "a"
+    assert answer.items[0].reasons[0].item_id == "b"
+
+
+def test_what_was_bought_is_left_out(engine: Engine) -> None:
+    buyer = Profile(recent=[(1, "a", "Order Completed")], bought={"a": (1, 1), "b": (0, 1)}, last_seen=1)
+    assert items(ask(engine, Profiles(buyer), user_id="u")) == "bcde"
+
+
+def test_filters_and_exclusion_reach_the_decision(engine: Engine) -> None:
+    answer = ask(engine, Profiles(), history=(), exclude=("a", "e"), filter=Filter(category=("x",), max_price=2.0))
+    assert items(answer) == "bcd"
+    assert items(ask(engine, Profiles(), history=(), filter=Filter(max_price=1.99))) == ""
+
+
+def test_after_waits_until_the_profile_has_the_event(engine: Engine) -> None:
+    profiles = Profiles(Profile(), Profile(), viewed("a", 1_000, seen="m1"))
+    answer = ask(engine, profiles, user_id="u", after="m1")
+    assert len(profiles.asked) == 3
+    assert answer.degraded == ()
+    assert answer.as_of is not None
+
+
+def test_after_gives_up_and_answers_with_what_there_is(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "AFTER_S", 0.01)
+    answer = ask(engine, Profiles(viewed("a", 1_000, seen="m0")), user_id="u", after="m1")
+    assert answer.degraded == ("after",)
+    assert answer.as_of == "1970-01-01T00:00:01.000Z"
+
+
+def test_after_without_anybody_to_wait_for_is_not_pretended(engine: Engine) -> None:
+    assert ask(engine, Profiles(), history=(), after="m1").degraded == ("after",)
+
+
+def test_without_redis_the_answer_comes_from_memory_and_says_so(engine: Engine) -> None:
+    answer = ask(engine, Profiles(None), user_id="u", n=2)
+    assert items(answer) == "ea"
+    assert answer.degraded == ("profile",)
+    assert ask(engine, Profiles(None), user_id="u", after="m1").degraded == ("profile", "after")
+    away = Profiles(viewed("a", 1_000), None)
+    assert ask(engine, away, user_id="u", after="m1").as_of == "1970-01-01T00:00:01.000Z"
+
+
+def test_without_a_champion_slates_are_trending_and_say_so(engine: Engine) -> None:
+    engine.follower.state = state(None, SHOP, {"e": 7.0, "b": 2.0})
+    engine.follower.missing = {"registry"}
+    answer = ask(engine, Profiles(viewed("a", 1_000)), user_id="u", n=2)
+    assert items(answer) == "eb"
+    assert (answer.model, answer.degraded) == (None, ("model", "registry"))
+
+
+def test_similar_items_come_from_the_same_state(engine: Engine) -> None:
+    answer = asyncio.run(engine.similar(SimilarRequest(item_id="a", n=2, exclude=("b",))))
+    assert items(answer) == "cd"
+    assert answer.as_of is None

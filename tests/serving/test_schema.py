@@ -1,0 +1,83 @@
+"""Requests: what is taken, and how a refusal names the field."""
+
+import pytest
+
+from features.errors import BadInput
+from serving.schema import Filter, RecommendRequest, Touched, parse_recommend, parse_similar
+
+
+def refused(body: bytes) -> BadInput:
+    """What parsing raises."""
+    with pytest.raises(BadInput) as caught:
+        parse_recommend(body)
+    return caught.value
+
+
+def test_a_request_needs_nothing_but_somebody_to_serve() -> None:
+    assert parse_recommend(b'{"user_id": "u"}') == RecommendRequest(user_id="u")
+    assert parse_recommend(b'{"anonymous_id": "a"}').n == 10
+    assert parse_recommend(b'{"history": []}').history == ()
+    assert refused(b'{"n": 5}').field == "user_id"
+    assert refused(b'{"user_id": null, "history": null}').field == "user_id"
+
+
+def test_the_example_of_the_contract_is_taken() -> None:
+    body = b"""{"user_id": "u1", "anonymous_id": "a1", "n": 10, "placement": "home", "item_id": null,
+        "history": [{"item_id": "i9", "event": "Product Viewed", "timestamp": "2026-03-01T12:00:00Z"}],
+        "context": {"device": "mobile", "country": "GB"},
+        "filter": {"category": ["garden"], "in_stock": true, "max_price": 50}, "exclude": ["i3"], "after": "m1"}"""
+    request = parse_recommend(body)
+    assert request.filter == Filter(category=("garden",), max_price=50)
+    assert request.exclude == ("i3",)
+    assert request.history is not None
+    assert request.history[0].timestamp is not None
+
+
+@pytest.mark.parametrize("n", [1, 100])
+def test_n_may_be_one_to_a_hundred(n: int) -> None:
+    assert parse_recommend(b'{"user_id": "u", "n": %d}' % n).n == n
+
+
+@pytest.mark.parametrize("n", [b"0", b"101", b"-1", b"10000", b'"5"', b"1.5", b"null"])
+def test_any_other_n_is_refused_by_name(n: bytes) -> None:
+    error = refused(b'{"user_id": "u", "n": %s}' % n)
+    assert error.field == "n"
+    assert str(error).startswith("n: ")
+
+
+def test_lists_have_their_limits() -> None:
+    touched = b'{"item_id": "i"},'
+    assert len(parse_recommend(b'{"history": [%s]}' % (touched * 200)[:-1]).history or ()) == 200
+    assert refused(b'{"history": [%s]}' % (touched * 201)[:-1]).field == "history"
+    assert refused(b'{"user_id": "u", "exclude": [%s]}' % (b'"i",' * 1_001)[:-1]).field == "exclude"
+
+
+@pytest.mark.parametrize(
+    "when", [b'"2026-01-01T00:00:00"', b'"9999-12-31T23:59:59-12:00"', b'"0001-01-01T00:00:00+14:00"', b'"soon"']
+)
+def test_a_time_without_zone_or_beyond_reason_is_refused(when: bytes) -> None:
+    assert (refused(b'{"history": [{"item_id": "i", "timestamp": %s}]}' % when).field or "").startswith("history[0]")
+
+
+def test_an_unknown_field_is_refused_wherever_it_stands() -> None:
+    assert refused(b'{"user_id": "u", "color": 1}').field == "color"
+    assert refused(b'{"user_id": "u", "filter": {"color": 1}}').field == "filter.color"
+    assert refused(b'{"history": [{"item_id": "i", "color": 1}]}').field == "history[0].color"
+    assert refused(b'{"history": [{}]}').field == "history[0].item_id"
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b'{"user_id"', b"\xff", b"[" * 100_000])
+def test_a_body_that_is_no_object_is_refused_as_a_body(body: bytes) -> None:
+    assert refused(body).field == "body"
+
+
+def test_old_names_of_events_are_taken_for_the_new_ones() -> None:
+    assert Touched(item_id="i", event="Viewed Product").name == "Product Viewed"
+    assert Touched(item_id="i").name == "Product Viewed"
+
+
+def test_similar_needs_an_item() -> None:
+    assert parse_similar(b'{"item_id": "i", "n": 3}').n == 3
+    with pytest.raises(BadInput) as caught:
+        parse_similar(b"{}")
+    assert caught.value.field == "item_id"
