@@ -22,7 +22,6 @@ def serve_command(settings: Settings, host: str, port: int, workers: int) -> tup
         "BENTOML_HOME": str(settings.data / "bentoml"),
         "BENTOML_DO_NOT_TRACK": "true",
         "BENTOML_CONFIG_OPTIONS": f"services.kindred.workers={workers}",
-        "PROMETHEUS_MULTIPROC_DIR": str(settings.data / "run" / f"metrics-{port}"),
     }
     return command, {**to_environment(settings), **quiet}
 

@@ -100,7 +100,11 @@ async def respond(handler: Handler, request: Request) -> Response:
         response = await handler(_parts(), request)
     except tuple(STATUS) as error:
         status, code = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
-        response = failure(status, code, str(error), getattr(error, "field", None))
+        said = str(error)
+        if isinstance(error, Unavailable):  # its message names a server of ours
+            logger.warning("%s: %s", request.url.path, error)
+            said = "a part of the service doesn't answer; try again"
+        response = failure(status, code, said, getattr(error, "field", None))
     except ClientDisconnect:
         response = failure(400, "disconnected", "the caller went away before the body was complete")
     except Exception:

@@ -29,9 +29,10 @@ def connect(url: str) -> redis.Redis:
 
 def connect_async(url: str, timeout_s: float = 0.25) -> "redis.asyncio.Redis":
     """A client for the service: it would rather answer without Redis than wait for it."""
-    return redis.asyncio.Redis.from_url(
-        url, socket_connect_timeout=timeout_s, socket_timeout=timeout_s, max_connections=64
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
+        url, socket_connect_timeout=timeout_s, socket_timeout=timeout_s, max_connections=64, timeout=timeout_s
     )
+    return redis.asyncio.Redis.from_pool(pool)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """What a command starts is gone when the command is, however it ends."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -28,12 +27,12 @@ time.sleep(600)
 """
 
 
-def family(pid: int) -> list[psutil.Process]:
-    """All descendants, once there are the three that are to come: lifeline, command, and the command's own child."""
+def family(pid: int, size: int = 3) -> list[psutil.Process]:
+    """All descendants, once they are there: lifeline, command, and the command's own child."""
     until = time.monotonic() + 20
     while time.monotonic() < until:
         found = psutil.Process(pid).children(recursive=True)
-        if len(found) >= 3:
+        if len(found) >= size:
             return found
         time.sleep(0.05)
     raise AssertionError("the processes didn't start")
@@ -46,8 +45,9 @@ def assert_gone(processes: list[psutil.Process]) -> None:
 
 def test_stopping_ends_the_whole_family(tmp_path: Path) -> None:
     children = Children(tmp_path)
-    children.start("sleeper", SLEEPER, {})
-    processes = family(os.getpid())
+    child = children.start("sleeper", SLEEPER, {})
+    lifeline = psutil.Process(child.process.pid)
+    processes = [lifeline, *family(lifeline.pid, 2)]
     children.stop()
     assert_gone(processes)
 
