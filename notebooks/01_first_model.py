@@ -23,6 +23,8 @@ import time
 import warnings
 from pathlib import Path
 
+warnings.filterwarnings("ignore", message="IProgress not found")  # progress bars here need no widgets
+
 import altair as alt
 import pandas as pd
 
@@ -36,7 +38,6 @@ from pipelines.imports.job import import_events
 from pipelines.training import train_models
 
 alt.renderers.enable("svg")  # plots are part of the notebook and load nothing from elsewhere
-warnings.filterwarnings("ignore", message="IProgress not found")  # progress bars here need no widgets
 
 CSV = os.environ.get("CSV", "")
 COLUMNS = os.environ.get("COLUMNS", "user_id=customer,event=what,product_id=sku,quantity=pieces,timestamp=time")
