@@ -31,10 +31,12 @@ check: install
 	$(RUN)/mypy
 
 test: install
-	$(RUN)/pytest -m "not slow"
+	@mkdir -p .kindred
+	$(RUN)/pytest --basetemp=.kindred/tests -m "not slow"
 
 test-all: install
-	$(RUN)/pytest
+	@mkdir -p .kindred
+	$(RUN)/pytest --basetemp=.kindred/tests
 
 format: install
 	$(RUN)/ruff check --fix --quiet $(SOURCES)

@@ -176,12 +176,14 @@ def stamp(
         wire = msgspec.convert(full, _Wire)
     except msgspec.MsgspecError as error:
         raise _malformed(error) from error
+    if not full.get("messageId"):
+        # What a retry doesn't change names the event, so it counts once; one without a time of its own can't be told.
+        timed = wire.original_timestamp is not None or wire.timestamp is not None
+        same = {key: value for key, value in full.items() if not timed or key not in {"receivedAt", "sentAt"}}
+        full["messageId"] = hashlib.sha256(_encoded(same)).hexdigest()[:32]
     full["timestamp"] = iso(_happened(wire, received_at))
     full["keyId"] = source
     raw = _encoded(full)
-    if not full.get("messageId"):
-        full["messageId"] = hashlib.sha256(raw).hexdigest()[:32]
-        raw = _encoded(full)
     return raw, decode(raw, received_at)
 
 

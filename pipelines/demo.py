@@ -1,6 +1,7 @@
 """`kindred demo`: everything on this machine, from events to a slate on a page."""
 
 import getpass
+import shutil
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from pipelines.backfill import restore, source_name
 from pipelines.demo_slates import a_customer, show_change, slate_of
 from pipelines.embedded import parts
 from pipelines.imports.columns import Mapping
-from pipelines.imports.job import Report, import_events, write_events, write_items
+from pipelines.imports.job import Report, digest_of, import_events, write_events, write_items
 from pipelines.imports.orders import accepted
 from pipelines.processes import Children, free_port
 from pipelines.promotion import promote
@@ -24,6 +25,7 @@ from pipelines.simulate import Shop, catalogue, events
 from pipelines.training import train_models
 
 SHOP_EVENTS = 60_000
+SIMULATED = "simulated.txt"  # is there once the shop is complete
 CONSUMABLES = frozenset({"bird-care", "candles", "coffee", "seeds", "soap"})  # a file can't say which: then all are
 HOLDOUT_MS = 30 * 86_400_000
 START_S = 60.0
@@ -43,9 +45,10 @@ class Demo:
         """Start everything, show it, and stop it all again on Ctrl-C or when a part dies."""
         started = time.monotonic()
         again = self.settings.repeatable or (CONSUMABLES if self.data is None else frozenset({"*"}))
-        settings = replace(self.settings, demo=True, repeatable=again)
+        settings = replace(self.settings, data=self.settings.data / self._folder(), demo=True, repeatable=again)
         children = Children(settings.data / "logs")
-        console.say(f"starting Redis, Kafka and MLflow; data and logs are in {settings.data}")
+        console.say(f"starting Redis, Kafka and MLflow; data and logs are in {settings.data},")
+        console.say("which is what KINDRED_DATA must say for other commands to work on this demo")
         with parts(settings, "redis", "kafka", "mlflow", children=children) as settings:
             self._fill(settings, connect(settings.redis))
             self._train(settings)
@@ -60,6 +63,10 @@ class Demo:
             _invite(url, customer, keys)
             wait_for_end(children)
 
+    def _folder(self) -> str:
+        """Each shop has a folder of its own, so that no demo mixes two, or touches what was imported to stay."""
+        return "demo" if self.data is None else f"demo-{digest_of(self.data)[:8]}"
+
     def _fill(self, settings: Settings, client: Client) -> None:
         """Events and catalogue into log and Redis, where they aren't yet."""
         log = EventLog(settings.data)
@@ -67,7 +74,7 @@ class Demo:
             with console.progress(f"importing {self.data.name}") as bar:
                 report = import_events(settings, client, self.data, self.mapping, _now(), bar)
             console.say(f"{report.accepted} events imported, {report.known} were there before")
-        elif summary(log)["events"] == 0:
+        elif not (settings.data / SIMULATED).is_file():
             _simulate(settings, log)
         folded = restore(client, log, ItemLog(settings.data), settings.buckets)
         found = summary(log)
@@ -80,10 +87,10 @@ class Demo:
                 console.say(f"{champion.name} version {champion.version} is champion already")
                 return
             with console.progress("training") as bar:
-                trained = train_models(settings, list(settings.models), (None, None), HOLDOUT_MS, 0, bar)
+                trained = train_models(settings, list(settings.models), (None, None), _holdout(settings), 0, bar)
             for each in trained:
                 console.say(f"{each.name} version {each.version}: ndcg@10 {each.metrics['ndcg@10']:.4f}")
-                promote(
+                done = promote(
                     registry,
                     each.name,
                     each.version,
@@ -92,6 +99,9 @@ class Demo:
                     now=_now(),
                     cache=settings.data / "models",
                 )
+                for gate in done.gates if not done.promoted else ():
+                    if not gate.passed:
+                        console.say(f"  not promoted: {gate.gate} is {gate.value}, asked {gate.bound}")
 
     def _serve(self, settings: Settings, children: Children) -> str:
         """Start the stream processor and the service; returns the service's address."""
@@ -105,9 +115,17 @@ class Demo:
         return url
 
 
+def _holdout(settings: Settings) -> int:
+    """The last 30 days, or the last fifth of a shorter history."""
+    found = summary(EventLog(settings.data))
+    return max(1, min(HOLDOUT_MS, (found["until"] - found["since"]) // 5))
+
+
 def _simulate(settings: Settings, log: EventLog) -> None:
-    """The half year of a simulated shop up to now, into the logs."""
+    """The half year of a simulated shop up to now, into the logs; what an interrupted try has left goes first."""
     now = _now()
+    for folder in (log.folder, ItemLog(settings.data).folder):
+        shutil.rmtree(folder, ignore_errors=True)
     shop = Shop(events=SHOP_EVENTS, until=now, seed=0)
     with console.progress("simulating a shop") as bar:
         write_items(settings, catalogue(shop), now, Report(), lambda: None)
@@ -115,6 +133,7 @@ def _simulate(settings: Settings, log: EventLog) -> None:
         past = (accepted(raw, now) for raw in events(shop))
         source = source_name("import", "simulated", 1)
         write_events(log, source, past, report, lambda: bar(report.accepted, SHOP_EVENTS))
+    (settings.data / SIMULATED).write_text(f"{report.accepted} events\n")
 
 
 def _fresh_keys(settings: Settings) -> dict[str, str]:

@@ -12,6 +12,7 @@ from features.online import check
 from features.online.server import executable
 from features.settings import Settings
 from models.registry import Registry
+from pipelines.services import check_models
 
 LEAST_DISK = 1 << 30
 
@@ -73,6 +74,7 @@ def _kafka(settings: Settings) -> str:
 
 
 def _mlflow(settings: Settings) -> str:
+    check_models(settings)
     if not settings.mlflow:
         return "embedded"
     with Registry(settings.mlflow) as registry:

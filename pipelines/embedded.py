@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import IO
 
 from features.errors import Unavailable
@@ -36,33 +35,42 @@ def parts(settings: Settings, *needed: str, children: Children | None = None) ->
     """
     own = children or Children(settings.data / "logs")
     missing = [name for name in needed if not getattr(settings, name)]
-    with contextlib.ExitStack() as held:
-        try:
-            with ThreadPoolExecutor(max(1, len(missing))) as pool:
-                addresses = list(pool.map(lambda name: _part(settings, name, own, held), missing))
-            found = dict(zip(missing, addresses, strict=True))
-            yield replace(
-                settings,
-                redis=found.get("redis", settings.redis),
-                kafka=found.get("kafka", settings.kafka),
-                mlflow=found.get("mlflow", settings.mlflow),
-            )
-        finally:
-            own.stop()
+    with contextlib.ExitStack() as locks, contextlib.ExitStack() as notes:
+        notes.callback(own.stop)  # after the notes are gone: nobody is sent to a part that is about to stop
+        with ThreadPoolExecutor(max(1, len(missing))) as pool:
+            addresses = list(pool.map(lambda name: _part(settings, name, own, locks, notes), missing))
+        found = dict(zip(missing, addresses, strict=True))
+        yield replace(
+            settings,
+            redis=found.get("redis", settings.redis),
+            kafka=found.get("kafka", settings.kafka),
+            mlflow=found.get("mlflow", settings.mlflow),
+        )
 
 
-def _part(settings: Settings, name: str, children: Children, held: contextlib.ExitStack) -> str:
+def is_running(settings: Settings, name: str) -> bool:
+    """Whether a part is configured, or runs for another command on the same data folder."""
+    return bool(getattr(settings, name)) or (settings.data / "run" / f"{name}.json").is_file()
+
+
+def _part(
+    settings: Settings, name: str, children: Children, locks: contextlib.ExitStack, notes: contextlib.ExitStack
+) -> str:
+    """The address of a part that another command runs, or that is ours to start once nobody else does."""
     folder = settings.data / "run"
     folder.mkdir(parents=True, exist_ok=True)
     note = folder / f"{name}.json"
-    lock = (folder / f"{name}.lock").open("a")
-    if not _locked(lock):
-        lock.close()
-        return _shared(name, note)
-    held.callback(lock.close)
-    held.callback(note.unlink, missing_ok=True)
+    lock = locks.enter_context((folder / f"{name}.lock").open("a"))
+    until = time.monotonic() + START_S
+    while not _locked(lock):
+        with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
+            return str(json.loads(note.read_text())["address"])
+        if time.monotonic() > until:
+            raise Unavailable(f"another Kindred command starts or stops {name} and doesn't get done; see {folder}")
+        time.sleep(0.1)
     note.unlink(missing_ok=True)
     address = _START[name](children, settings)
+    notes.callback(note.unlink, missing_ok=True)
     draft = note.with_suffix(f".{os.getpid()}")
     draft.write_text(json.dumps({"address": address}))
     draft.replace(note)
@@ -75,16 +83,6 @@ def _locked(lock: IO[str]) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _shared(name: str, note: Path) -> str:
-    """The address that the owner writes once its part answers."""
-    until = time.monotonic() + START_S
-    while time.monotonic() < until:
-        with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
-            return str(json.loads(note.read_text())["address"])
-        time.sleep(0.1)
-    raise Unavailable(f"another Kindred command is starting {name} and doesn't get done; see {note.parent.parent}/logs")
 
 
 def _start_redis(children: Children, settings: Settings) -> str:

@@ -13,7 +13,7 @@ import threading
 
 import psutil
 
-GRACE_S = 8.0
+GRACE_S = 6.0
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 ON_LINUX = sys.platform == "linux"
 

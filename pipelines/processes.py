@@ -1,18 +1,21 @@
 """Starting and stopping the processes that a command needs, with nothing left behind."""
 
+import contextlib
+import fcntl
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from features.errors import Unavailable
+from pipelines.lifeline import GRACE_S
 
 STEP_S = 0.05
-STOP_S = 15.0
+STOP_S = 2 * GRACE_S + 5.0  # what a lifeline may take, and some more
 
 
 @dataclass
@@ -76,6 +79,15 @@ class Children:
                 child.process.kill()
                 child.process.wait()
         self.running.clear()
+
+
+@contextlib.contextmanager
+def exclusive(lock: Path) -> Iterator[None]:
+    """Only one process at a time is in a block with this lock file; others wait."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def free_port(wanted: int) -> int:

@@ -7,15 +7,20 @@ from pathlib import Path
 
 import httpx
 
-from features.errors import Unavailable
+from features.errors import BadSetting, Unavailable
 from features.settings import Settings, to_environment
+from models import MODELS
 from pipelines.processes import Children, last_words
 
 ROOT = Path(__file__).parent.parent
 
 
 def serve_command(settings: Settings, host: str, port: int, workers: int) -> tuple[list[str], dict[str, str]]:
-    """The command that runs the BentoML service, and its environment."""
+    """The command that runs the BentoML service, and its environment.
+
+    Raises:  BadSetting: KINDRED_MODELS names a model that there isn't.
+    """
+    check_models(settings)
     command = [sys.executable, "-P", "-m", "bentoml", "serve", "serving.service:service"]
     command += ["--host", host, "--port", str(port), "--working-dir", str(ROOT)]
     quiet = {
@@ -24,6 +29,12 @@ def serve_command(settings: Settings, host: str, port: int, workers: int) -> tup
         "BENTOML_CONFIG_OPTIONS": f"services.kindred.workers={workers}",
     }
     return command, {**to_environment(settings), **quiet}
+
+
+def check_models(settings: Settings) -> None:
+    """Raises BadSetting where KINDRED_MODELS names a model that there isn't."""
+    if unknown := [name for name in settings.models if name not in MODELS]:
+        raise BadSetting(f"KINDRED_MODELS names {unknown[0]!r}; known ones: {', '.join(MODELS)}", "KINDRED_MODELS")
 
 
 def stream_command(settings: Settings) -> tuple[list[str], dict[str, str]]:

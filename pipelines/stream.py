@@ -15,7 +15,6 @@ from features.errors import (
     BadSetting,
     Fenced,
     MalformedEvent,
-    OffsetOutOfRange,
     Overloaded,
     Rewound,
     Unavailable,
@@ -24,7 +23,15 @@ from features.events import decode, partition_key
 from features.items import decode_item
 from features.kafka.consumer import Consumer, Place, Record
 from features.kafka.producer import Headers, Producer
-from features.kafka.topics import bucket_of, ensure_topics, is_embedded, log_id, partition_of, partitions_of
+from features.kafka.topics import (
+    bucket_of,
+    ensure_topics,
+    first_offsets,
+    is_embedded,
+    log_id,
+    partition_of,
+    partitions_of,
+)
 from features.offline import EventLog, ItemLog, LoggedEvent, LoggedItem, Segments, append_events, append_items
 from features.online import AWAY, CatalogueStore, Client, StateStore
 from features.settings import Settings
@@ -117,11 +124,22 @@ class Processor:
         buckets = self.settings.buckets
         wanted = [b for partition in partitions for b in buckets_of_partition(partition, source.partitions, buckets)]
         source.folder.positions = source.folder.store.claim(wanted)
-        ends = source.log.ends()
+        ends = self._begun(source, partitions)
         source.logged = {partition: ends.get(partition, 0) for partition in partitions}
         folded = catch_up(source.folder, self.catalogue, source.log, source.logged)
         if folded:
             logger.info("folded %d events from the log of %s", folded, source.log.name)
+
+    def _begun(self, source: EventTopic, partitions: list[int]) -> dict[int, int]:
+        """The log's ends; a partition that was never read begins, with a warning, at Kafka's oldest record."""
+        ends = source.log.ends()
+        if fresh := [partition for partition in partitions if partition not in ends]:
+            lowest = first_offsets(self.settings.kafka, source.topic)
+            for partition in fresh:
+                if lowest.get(partition, 0) > 0:
+                    append_events(source.log, partition, 0, lowest[partition], [])
+                    logger.warning("%s[%d] begins at offset %d", source.topic, partition, lowest[partition])
+        return source.log.ends() if fresh else ends
 
     def _process_events(self, source: EventTopic, records: dict[int, list[Record]]) -> None:
         batch = Batch()
@@ -257,6 +275,3 @@ def _session(settings: Settings, client: Client, producer: Producer, stopping: C
                 compacted = time.monotonic()
     finally:
         consumer.close()
-
-
-__all__ = ["OffsetOutOfRange", "Processor", "run"]

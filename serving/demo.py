@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from features.definitions import history
+from features.definitions import FEATURES, history
 from features.events import customer_of, iso
 from features.folds import Profile
 from features.items import Item
@@ -31,11 +31,14 @@ async def profile(engine: Engine, user_id: str | None, anonymous_id: str | None)
     customer = customer_of(user_id, anonymous_id)
     with answers(engine.settings.redis):
         state = await engine.profiles.profile(customer) if customer else Profile()
-    total = sum(weight for weight in state.affinity.values() if weight > 0)
-    affinity = sorted(((name, w) for name, w in state.affinity.items() if w > 0), key=lambda e: (-e[1], e[0]))
+    features = {name: feature.read(state) for name, feature in FEATURES.items()}
+    liked = [(name, weight) for name, weight in features["category_affinity"].items() if weight > 0]
+    total = sum(weight for _, weight in liked)
+    affinity = sorted(liked, key=lambda entry: (-entry[1], entry[0]))
     return {
         "customer": customer[2:],
         "events": sum(state.counts.values()),
+        "features": features,
         "counts": state.counts,
         "recent": _recent(state, engine.follower.state),
         "affinity": [{"category": name, "share": weight / total} for name, weight in affinity[:8]],

@@ -52,7 +52,8 @@ class Engine:
         profile = await self._profile(request, degraded)
         touches, newest = _touches(request, profile)
         state = self.follower.state
-        chosen = slate(state, touches, bought(profile), _limits(request.filter), request.exclude, request.n)
+        owned = bought(profile) | _stated_as_bought(request)
+        chosen = slate(state, touches, owned, _limits(request.filter), request.exclude, request.n)
         return self._answer(state, chosen, newest, degraded)
 
     async def similar(self, request: SimilarRequest) -> RecommendResponse:
@@ -110,6 +111,13 @@ def _ranked(candidate: Candidate, rank: int) -> Ranked:
     return Ranked(
         item_id=candidate.item_id, score=candidate.score, rank=rank, reasons=(because,), source=candidate.source
     )
+
+
+def _stated_as_bought(request: RecommendRequest) -> set[str]:
+    """Items that the caller's own history says were bought and not given back."""
+    names = [(touched.item_id, touched.name) for touched in request.history or ()]
+    returned = {item_id for item_id, name in names if name == "Order Refunded"}
+    return {item_id for item_id, name in names if name == "Order Completed"} - returned
 
 
 def _limits(wanted: Filter) -> Limits:

@@ -33,7 +33,10 @@ class Touched(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Filter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the slate is limited to; `max_price` in the item's own currency."""
+    """What the slate is limited to; `max_price` in the item's own currency.
+
+    What is out of stock is never shown, whatever `in_stock` says.
+    """
 
     category: Annotated[tuple[Annotated[str, Meta(max_length=255)], ...], Meta(max_length=100)] = ()
     in_stock: bool = True
@@ -41,7 +44,7 @@ class Filter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class RecommendRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of POST /recommend."""
+    """Body of POST /recommend; `placement` and `context` are taken and change nothing yet."""
 
     user_id: Id | None = None
     anonymous_id: Id | None = None
@@ -67,9 +70,7 @@ class SimilarRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Reason(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why an item is there; `item_id` is the item of the history that caused it."""
 
-    kind: Literal[
-        "because_you_viewed", "because_you_added", "because_you_bought", "similar_to", "trending", "popular", "new"
-    ]
+    kind: Literal["because_you_viewed", "because_you_added", "because_you_bought", "similar_to", "trending", "popular"]
     item_id: str | None = None
 
 

@@ -58,7 +58,7 @@ class Tracker:
         return refused
 
     async def items(self, body: dict[str, Any]) -> int:
-        """Upsert items, all of them or none; returns how many.
+        """Upsert items, after all of them were checked; returns how many.
 
         Raises:  BadInput: with the field, for example `items[3].price`.
         """

@@ -5,13 +5,15 @@ state), `{b:17}:pop:<day>` (weighted events by item). One hash tag a bucket: one
 """
 
 from dataclasses import dataclass, field
+from typing import cast
 
 import redis
 
-from features.errors import Fenced, Rewound
+from features.errors import BadSetting, Fenced, Rewound
 from features.kafka.topics import bucket_of
 
 POPULARITY_DAYS = 28
+BUCKETS = "kindred:buckets"
 
 _CLAIM = """
 local epoch = redis.call('HINCRBY', KEYS[1], 'epoch:' .. ARGV[1], 1)
@@ -76,7 +78,11 @@ class StateStore:
         self._commit = client.register_script(_COMMIT)
 
     def claim(self, buckets: list[int]) -> dict[int, int]:
-        """Become the only writer of these buckets for this source; returns each one's next offset."""
+        """Become the only writer of these buckets for this source; returns each one's next offset.
+
+        Raises:  BadSetting: the states here were written with another number of buckets.
+        """
+        check_buckets(self.client, self.buckets)
         with self.client.pipeline(transaction=False) as pipe:
             for bucket in buckets:
                 self._claim(keys=[meta_key(bucket)], args=[self.source], client=pipe)
@@ -136,6 +142,16 @@ class StateStore:
         for (day, item_id), weight in commit.popularity.items():
             args += [day, item_id, weight]
         self._commit(keys=keys, args=args, client=pipe)
+
+
+def check_buckets(client: redis.Redis, buckets: int) -> None:
+    """The first writer fixes the number of buckets for life; raises BadSetting for any other one."""
+    client.setnx(BUCKETS, buckets)
+    fixed = int(cast("bytes", client.get(BUCKETS)))
+    if fixed != buckets:
+        raise BadSetting(
+            f"the states in Redis are kept in {fixed} buckets, KINDRED_BUCKETS says {buckets}", "KINDRED_BUCKETS"
+        )
 
 
 def meta_key(bucket: int) -> str:

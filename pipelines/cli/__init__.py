@@ -1,5 +1,6 @@
 """The command `kindred`: every command's options, and nothing of its work."""
 
+import logging
 import sys
 from typing import Any, NoReturn
 
@@ -15,6 +16,7 @@ for part in (run, data, models):
 
 def main() -> None:
     """Run the command; 0 done, 1 failed with one line on stderr, 2 wrong usage."""
+    logging.getLogger("kindred").addHandler(logging.NullHandler())  # errors are told once, in one line
     try:
         app(standalone_mode=False)
     except typer.Exit as stop:
@@ -23,6 +25,8 @@ def main() -> None:
         _fail(f"{error.field}: {error}" if error.field and error.field not in str(error) else str(error), 2)
     except KindredError as error:
         _fail(str(error), 1)
+    except OSError as error:
+        _fail(": ".join(str(part) for part in (error.filename, error.strerror or error) if part), 1)
     except KeyboardInterrupt:
         _fail("stopped", 1)
     except typer.Abort:

@@ -2,11 +2,13 @@
 
 # ruff: noqa: PLC0415 - each command imports its job when it is called: MLflow takes seconds, and `--help` needs none
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from features.errors import BadInput
 from features.settings import from_environment
 from pipelines import console
 from pipelines.cli.options import (
@@ -46,19 +48,22 @@ def import_events(
 ) -> None:
     """Events of a file into the event log and the live state; a second time changes nothing."""
     from features.kafka.producer import Producer
-    from pipelines.embedded import parts
+    from pipelines.embedded import is_running, parts
     from pipelines.imports.columns import mapping_from
     from pipelines.imports.job import import_events, produce_events
 
     mapping = mapping_from(map_text, event, preset, currency, timezone, item_pattern, categories)
     need_file(file)
+    if live and not is_running(from_environment(), "kafka"):
+        raise BadInput("--live needs a Kafka that runs: set KINDRED_KAFKA, or start `kindred stream` first", "live")
     started = time.perf_counter()
     with (
         parts(from_environment(), "kafka" if live else "redis") as settings,
         console.progress(f"importing {file.name}") as bar,
     ):
         if live:
-            report = produce_events(settings, Producer(settings.kafka, linger_ms=20), file, mapping, now(), bar)
+            with closing(Producer(settings.kafka, linger_ms=20)) as producer:
+                report = produce_events(settings, producer, file, mapping, now(), bar)
         else:
             with redis_of(settings) as client:
                 report = import_events(settings, client, file, mapping, now(), bar)

@@ -11,7 +11,20 @@ import typer
 from features.errors import BadInput, KindredError
 from features.settings import from_environment
 from pipelines import console
-from pipelines.cli.options import Categories, Currency, Event, Json, Map, Pattern, Preset, Zone, interrupt, listed, now
+from pipelines.cli.options import (
+    Categories,
+    Currency,
+    Event,
+    Json,
+    Map,
+    Pattern,
+    Preset,
+    Zone,
+    interrupt,
+    listed,
+    need_file,
+    now,
+)
 
 app = typer.Typer()
 keys = typer.Typer(no_args_is_help=True, help="Issue, list and revoke the keys of callers.")
@@ -36,6 +49,8 @@ def demo(
     from pipelines.imports.columns import mapping_from
 
     mapping = mapping_from(map_text, event, preset, currency, timezone, item_pattern, categories)
+    if data is not None:
+        need_file(data)
     signal.signal(signal.SIGTERM, interrupt)
     Demo(from_environment(), port, once, data, mapping).run()
 

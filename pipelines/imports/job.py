@@ -11,8 +11,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from features.errors import Unavailable
 from features.events import partition_key
 from features.kafka.producer import Producer
+from features.kafka.topics import first_offsets, is_embedded
 from features.offline import (
     EventLog,
     ItemLog,
@@ -32,9 +34,12 @@ from pipelines.imports.lines import Refused
 from pipelines.imports.mapping import SetAside, events_from
 from pipelines.imports.orders import Accepted
 from pipelines.imports.rows import Rows
+from pipelines.processes import exclusive
 
 CHUNK = 10_000
 RECENT_MESSAGES = 500_000
+LIVE_CHUNK = 1_000
+ITEM_SOURCE = source_name("import", "items", 1)
 
 Progress = Callable[[int, int], None]  # (bytes read, bytes in all)
 
@@ -62,36 +67,41 @@ def import_events(
     A run that was interrupted is completed by running it again; one that was completed isn't read again.
     """
     log = EventLog(settings.data)
-    source = log.source(source_name("import", _digest(path), 1))
-    with Rows(path) as rows, Rejects(settings.data, path) as rejects:
+    digest = digest_of(path)
+    source = log.source(source_name("import", digest, 1))
+    with exclusive(settings.data / "import.lock"), Rows(path) as rows:
         made = events_from(rows, mapping, now)
-        note = source.folder / f"complete-{hashlib.sha256(repr(mapping).encode()).hexdigest()[:16]}.json"
-        if note.is_file():
-            _fold_imports(client, log, settings.buckets)
-            return _again(note)
-        report = Report(rejects=str(rejects.path))
-        write_events(log, source.name, _kept(made, rejects, report), report, lambda: progress(rows.position, rows.size))
-        report.rows = rows.read
-    _fold_imports(client, log, settings.buckets)
-    note.parent.mkdir(parents=True, exist_ok=True)
-    note.write_bytes(msgspec.json.encode(report))
+        note = Note(source.folder, repr(mapping))
+        report = note.report()
+        if report is None:
+            with Rejects(settings.data, path, digest) as rejects:
+                report = Report(rejects=str(rejects.path))
+                kept = _kept(made, rejects, report)
+                write_events(log, source.name, kept, report, lambda: progress(rows.position, rows.size))
+            report.rows = rows.read
+            note.keep(report)
+        _fold_imports(client, log, settings.buckets)
     return report
 
 
 def produce_events(
     settings: Settings, producer: Producer, path: Path, mapping: Mapping, now: int, progress: Progress
 ) -> Report:
-    """Send a file's events to Kafka, as any producer would; the stream processor does the rest."""
-    with Rows(path) as rows, Rejects(settings.data, path) as rejects:
+    """Send a file's events to Kafka, as any producer would; the stream processor does the rest.
+
+    Raises:  Unavailable: Kafka didn't take an event, or the embedded broker is full and forgets the oldest.
+    """
+    sent = Sent(producer, settings.kafka)
+    with Rows(path) as rows, Rejects(settings.data, path, digest_of(path)) as rejects:
         report = Report(rejects=str(rejects.path))
         for event in _kept(events_from(rows, mapping, now), rejects, report):
-            producer.send("events", partition_key(event.event), event.raw)
+            sent.send(partition_key(event.event), event.raw)
             report.accepted += 1
-            if report.accepted % 1_000 == 0:
-                producer.flush(60)
+            if report.accepted % LIVE_CHUNK == 0:
+                sent.check()
                 progress(rows.position, rows.size)
         report.rows = rows.read
-    producer.flush(60)
+    sent.check()
     return report
 
 
@@ -120,13 +130,20 @@ def write_events(
 def import_items(
     settings: Settings, client: Client, path: Path, columns: dict[str, str], now: int, progress: Progress
 ) -> Report:
-    """Append a file's items to the item log and take them into Redis."""
-    with Rows(path) as rows, Rejects(settings.data, path) as rejects:
-        report = Report(rejects=str(rejects.path))
+    """Append a file's items to the item log and take them into Redis; a file that was completed isn't read again."""
+    digest = digest_of(path)
+    with exclusive(settings.data / "import.lock"), Rows(path) as rows:
         made = items_from(rows, columns)
-        write_items(settings, _kept(made, rejects, report), now, report, lambda: progress(rows.position, rows.size))
-        report.rows = rows.read
-    restore_items(client, ItemLog(settings.data))
+        note = Note(ItemLog(settings.data).source(ITEM_SOURCE).folder, f"{digest} {columns}")
+        report = note.report()
+        if report is None:
+            with Rejects(settings.data, path, digest) as rejects:
+                report = Report(rejects=str(rejects.path))
+                kept = _kept(made, rejects, report)
+                write_items(settings, kept, now, report, lambda: progress(rows.position, rows.size))
+            report.rows = rows.read
+            note.keep(report)
+        restore_items(client, ItemLog(settings.data))
     return report
 
 
@@ -134,7 +151,7 @@ def write_items(
     settings: Settings, items: Iterable[dict[str, Any]], now: int, report: Report, progress: Callable[[], None]
 ) -> None:
     """Append items in the shape of the `items` topic to the item log."""
-    source = ItemLog(settings.data).source(source_name("import", "items", 1))
+    source = ItemLog(settings.data).source(ITEM_SOURCE)
     end = source.ends().get(0, 0)
     stream = iter(items)
     while chunk := list(islice(stream, CHUNK)):
@@ -170,11 +187,53 @@ class KnownMessages:
         return fresh
 
 
-class Rejects:
-    """The file of refused rows; it appears with the first of them."""
+class Sent:
+    """Events on their way to Kafka; `check` waits for them and raises what went wrong."""
 
-    def __init__(self, data: Path, source: Path) -> None:
-        self._path = data / "rejects" / f"{source.name}.jsonl"
+    def __init__(self, producer: Producer, kafka: str) -> None:
+        self._producer, self._kafka = producer, kafka
+        self._forgets = is_embedded(kafka)
+        self._failures: list[Exception] = []
+
+    def send(self, key: bytes, value: bytes) -> None:
+        """Queue one event."""
+        self._producer.send("events", key, value, on_done=lambda error: self._failures.append(error) if error else None)
+
+    def check(self) -> None:
+        """Return once Kafka has all of them; raises Unavailable."""
+        self._producer.flush(60)
+        if self._failures:
+            raise Unavailable(f"{len(self._failures)} events weren't taken, run it again: {self._failures[0]}")
+        if self._forgets and any(first_offsets(self._kafka, "events").values()):
+            raise Unavailable("the embedded broker is full and forgets events: import without --live")
+
+
+class Note:
+    """Says that a file was completely imported under a mapping, beside the log that holds it."""
+
+    def __init__(self, folder: Path, what: str) -> None:
+        self._path = folder / f"complete-{hashlib.sha256(what.encode()).hexdigest()[:16]}.json"
+
+    def report(self) -> Report | None:
+        """What that import reported, of which everything is known now; None where there was none."""
+        if not self._path.is_file():
+            return None
+        before = msgspec.json.decode(self._path.read_bytes(), type=Report)
+        return replace(before, rows=0, accepted=0, known=before.accepted + before.known)
+
+    def keep(self, report: Report) -> None:
+        """Write it whole or not at all."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        draft = self._path.with_suffix(".draft")
+        draft.write_bytes(msgspec.json.encode(report))
+        draft.replace(self._path)
+
+
+class Rejects:
+    """The file of refused rows; it appears with the first of them, and replaces that of an earlier run."""
+
+    def __init__(self, data: Path, source: Path, digest: str) -> None:
+        self._path = data / "rejects" / f"{source.name}-{digest[:8]}.jsonl"
         self._file: IO[bytes] | None = None
 
     @property
@@ -183,6 +242,7 @@ class Rejects:
         return self._path
 
     def __enter__(self) -> "Rejects":
+        self._path.unlink(missing_ok=True)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -193,7 +253,7 @@ class Rejects:
         """Keep a refused row with its number and reason."""
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("wb")  # what an earlier import of the file left is replaced
+            self._file = self._path.open("wb")
         row = {"row": refused.number, "reason": refused.reason, "raw": refused.raw}
         self._file.write(msgspec.json.encode(row) + b"\n")
 
@@ -217,13 +277,7 @@ def _fold_imports(client: Client, log: EventLog, buckets: int) -> None:
             restore_source(client, source, buckets)
 
 
-def _again(note: Path) -> Report:
-    """The report of a completed import, of which everything is known now."""
-    before = msgspec.json.decode(note.read_bytes(), type=Report)
-    return replace(before, rows=0, accepted=0, known=before.accepted + before.known)
-
-
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
     """Names the file's part of the log; the same content has the same name."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -53,6 +53,31 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     refused(kindred(tmp_path, "import", "events", "nowhere.csv"), 2, "nowhere.csv")
 
 
+def test_a_demo_of_a_missing_file_starts_nothing(tmp_path: Path) -> None:
+    refused(kindred(tmp_path, "demo", "--data", "nowhere.csv"), 2, "nowhere.csv")
+    assert not (tmp_path / "data").exists()
+
+
+def test_sending_live_without_a_kafka_that_runs_is_refused(orders: Path) -> None:
+    refused(kindred(orders.parent, "import", "events", str(orders), "--map", MAP, "--live"), 2, "KINDRED_KAFKA")
+
+
+def test_sending_live_to_a_kafka_that_is_down_fails(orders: Path) -> None:
+    words = ["import", "events", str(orders), "--map", MAP, "--live"]
+    refused(kindred(orders.parent, *words, KINDRED_KAFKA="127.0.0.1:9"), 1, "127.0.0.1:9")
+
+
+def test_a_data_folder_that_is_a_file_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    refused(kindred(tmp_path, "keys", "issue", "write"), 1, "data")
+
+
+def test_a_model_that_there_is_not_is_named_before_anything_is_served(tmp_path: Path) -> None:
+    found = json.loads(kindred(tmp_path, "doctor", "--json", KINDRED_MODELS="alz").stdout)
+    assert [check["part"] for check in found if not check["ok"]] == ["mlflow"]
+    assert "alz" in str(found)
+
+
 def test_an_unknown_column_in_map_is_named_with_those_there_are(orders: Path) -> None:
     done = kindred(orders.parent, "import", "events", str(orders), "--map", "user_id=client,timestamp=time")
     refused(done, 2, "client", "customer", "sku")
@@ -90,7 +115,7 @@ def test_a_file_is_imported_with_its_refusals_counted_and_a_second_time_changes_
     found = json.loads(first.stdout)
     assert found["events"] == 2
     assert sum(found["refused"].values()) == 2
-    rejects = orders.parent / "data" / "rejects" / "orders.csv.jsonl"
+    (rejects,) = (orders.parent / "data" / "rejects").glob("orders.csv-*.jsonl")
     assert {json.loads(line)["row"] for line in rejects.read_text().splitlines()} == {5, 6}
     again = json.loads(kindred(orders.parent, "import", "events", str(orders), "--map", MAP, "--json").stdout)
     assert (again["events"], again["known"]) == (0, 2)

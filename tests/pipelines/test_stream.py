@@ -4,6 +4,7 @@ import json
 import random
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -360,3 +361,17 @@ def test_two_sources_that_write_the_same_customers_at_once_lose_nothing(world: W
     thread.join()
     assert StateStore(world.client, imported.name, 64).positions() == dict.fromkeys(range(64), 600)
     assert world.states() == world.expected(before=[row.event for row in rows])
+
+
+def test_a_topic_whose_oldest_records_are_gone_is_read_from_what_is_left(
+    new_broker: Callable[[], EmbeddedBroker], redis_server: str, tmp_path: Path
+) -> None:
+    with new_broker() as broker:
+        world = World(Settings(data=tmp_path, kafka=broker.bootstrap, redis=redis_server))
+        world.send(*(viewed("u1", message_id=f"m{n}") for n in range(5)))
+        (partition,) = [place for place, end in world.ends("events").items() if end]
+        broker.truncate("events", partition, 3)
+        starts = world.processor().assign([("events", p) for p in range(16)])
+        assert starts["events", partition] == 3
+        assert set(starts.values()) == {0, 3}
+        world.close()

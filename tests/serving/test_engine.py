@@ -151,3 +151,10 @@ def test_similar_items_come_from_the_same_state(engine: Engine) -> None:
     answer = asyncio.run(engine.similar(SimilarRequest(item_id="a", n=2, exclude=("b",))))
     assert items(answer) == "cd"
     assert answer.as_of is None
+
+
+def test_what_a_stateless_client_says_it_bought_is_not_shown_and_what_it_gave_back_is(engine: Engine) -> None:
+    bought = (Touched(item_id="a", event="Order Completed"),)
+    assert "a" not in items(ask(engine, Profiles(), history=bought))
+    back = (*bought, Touched(item_id="a", event="Order Refunded"))
+    assert "a" in items(ask(engine, Profiles(), history=back))

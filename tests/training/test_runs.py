@@ -50,7 +50,7 @@ def test_a_version_says_how_it_was_made(mlflow_url: str, fitted: trainer.Fitted,
 def test_a_notebook_gets_what_serving_gives(mlflow_url: str, fitted: trainer.Fitted, tmp_path: Path) -> None:
     version = registered(mlflow_url, fitted, tmp_path)
     mlflow.set_tracking_uri(mlflow_url)
-    found = mlflow.pyfunc.load_model(f"models:/{version.name}/{version.version}")
+    found = mlflow.pyfunc.load_model(f"models:/{version.name}/{version.version}", dst_path=str(tmp_path))
     asked = pd.DataFrame({"history": [["i001", "i002"], [], ["unknown"]]})
     answer = found.predict(asked, params={"k": 3})
     items = fitted.model.items

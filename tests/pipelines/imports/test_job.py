@@ -2,11 +2,12 @@
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from features.errors import BadInput
+from features.errors import BadInput, BadSetting
 from features.folds import unpack
 from features.offline import EventLog, ItemLog, interactions, summary
 from features.online import connect
@@ -115,6 +116,22 @@ def test_items_an_import_names_are_in_the_catalogue_and_an_item_file_completes_t
     assert sum(report.refused.values()) == 1
     assert json.loads(client.hget(ALL, "sku-1")) == {"item_id": "sku-1", "title": "Lantern", "price": 3.5}  # type: ignore[arg-type]
     assert [source.name for source in ItemLog(settings.data).sources()] == ["import.items.p1"]
+
+
+def test_a_file_of_items_imported_again_changes_nothing(settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "items.csv"
+    path.write_text("item_id,title,price\na,Lantern,3.50\n")
+    client = connect(settings.redis)
+    assert import_items(settings, client, path, {}, NOW, quiet).accepted == 1
+    again = import_items(settings, client, path, {}, NOW, quiet)
+    assert (again.accepted, again.known) == (0, 1)
+    assert ItemLog(settings.data).sources()[0].ends() == {0: 1}
+
+
+def test_another_number_of_buckets_is_refused(settings: Settings, tmp_path: Path) -> None:
+    run(settings, views(tmp_path / "monday.csv", 0, 9))
+    with pytest.raises(BadSetting, match="64 buckets"):
+        run(replace(settings, buckets=32), views(tmp_path / "tuesday.csv", 9, 12))
 
 
 def test_what_was_imported_is_there_to_train_on(settings: Settings, tmp_path: Path) -> None:
