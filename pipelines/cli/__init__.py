@@ -12,28 +12,26 @@ from pipelines.cli import data, models, run
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
 for part in (run, data, models):
     app.add_typer(part.app)
+INTERRUPTED = 130  # what Typer makes of Ctrl-C
 
 
 def main() -> None:
     """Run the command; 0 done, 1 failed with one line on stderr, 2 wrong usage."""
     logging.getLogger("kindred").addHandler(logging.NullHandler())  # errors are told once, in one line
     try:
-        app(standalone_mode=False)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
+        status = app(standalone_mode=False)
     except BadInput as error:
         _fail(f"{error.field}: {error}" if error.field and error.field not in str(error) else str(error), 2)
     except KindredError as error:
         _fail(str(error), 1)
     except OSError as error:
         _fail(": ".join(str(part) for part in (error.filename, error.strerror or error) if part), 1)
-    except KeyboardInterrupt:
-        _fail("stopped", 1)
-    except typer.Abort:
-        _fail("stopped", 1)
     except Exception as error:
         _usage(error)
         raise
+    if status == INTERRUPTED:
+        _fail("stopped", 1)
+    sys.exit(status if isinstance(status, int) else 0)
 
 
 def _usage(error: Any) -> None:

@@ -99,6 +99,15 @@ def show_report(report: Any, what: str, seconds: float, json: bool) -> None:
         console.say(f"  refused rows are in {report.rejects}")
 
 
+@contextlib.contextmanager
+def ended_by_hand() -> Iterator[None]:
+    """For what runs until somebody stops it: then that is no failure."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.say("stopped")
+
+
 def interrupt(*_: object) -> NoReturn:
     """SIGTERM ends a command as Ctrl-C does."""
     raise KeyboardInterrupt

@@ -20,6 +20,7 @@ from pipelines.cli.options import (
     Pattern,
     Preset,
     Zone,
+    ended_by_hand,
     interrupt,
     listed,
     need_file,
@@ -52,7 +53,8 @@ def demo(
     if data is not None:
         need_file(data)
     signal.signal(signal.SIGTERM, interrupt)
-    Demo(from_environment(), port, once, data, mapping).run()
+    with ended_by_hand():
+        Demo(from_environment(), port, once, data, mapping).run()
 
 
 @app.command()
@@ -69,7 +71,7 @@ def serve(
     settings = from_environment()
     children = Children(settings.data / "logs")
     signal.signal(signal.SIGTERM, interrupt)
-    with parts(settings, "redis", "kafka", "mlflow", children=children) as settings:
+    with ended_by_hand(), parts(settings, "redis", "kafka", "mlflow", children=children) as settings:
         command, environment = serve_command(settings, host, port, workers)
         children.start("service", command, environment)
         console.say(f"serving on http://{host}:{port}, log in {settings.data / 'logs' / 'service.log'}")

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -150,3 +152,14 @@ def test_a_protocol_that_is_not_there_is_named(orders: Path) -> None:
 def test_the_features_are_listed(tmp_path: Path) -> None:
     found = json.loads(kindred(tmp_path, "features", "--json").stdout)
     assert {"recent_items", "category_affinity", "spend", "last_seen"} <= {feature["name"] for feature in found}
+
+
+def test_a_command_that_is_interrupted_says_so_and_fails(tmp_path: Path) -> None:
+    words = [KINDRED, "simulate", "--events", "5000000", "--output", "shop"]
+    process = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 60
+    while not (tmp_path / "shop" / "events.jsonl.gz").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (1, "kindred: stopped\n")

@@ -107,7 +107,7 @@ def test_however_the_demo_ends_its_processes_end_too(tmp_path: Path, number: sig
     with running_demo(tmp_path) as (process, url):
         assert httpx.get(f"{url}/").status_code == 200
         process.send_signal(number)
-        process.wait(60)
+        assert process.wait(60) == (0 if number == signal.SIGINT else -number)
     wait_until_gone(tmp_path)
 
 
