@@ -9,11 +9,16 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
+
+from features.offline import EventLog, summary
+from features.settings import Settings
+from pipelines import demo
 
 KINDRED = str(Path(sys.executable).with_name("kindred"))
 
@@ -126,3 +131,29 @@ def test_the_crash_of_a_part_ends_everything_and_is_said(tmp_path: Path, part: s
         assert process.wait(60) == 1
     assert "ended, so everything was stopped" in said
     wait_until_gone(tmp_path)
+
+
+def test_a_simulation_that_was_interrupted_starts_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, log = Settings(data=tmp_path), EventLog(tmp_path)
+    monkeypatch.setattr(demo, "SHOP_EVENTS", 12_000)
+    whole = demo.events
+
+    def interrupted(shop: demo.Shop) -> Iterator[bytes]:
+        yield from islice(whole(shop), 11_000)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "events", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        demo._simulate(settings, log)
+    assert 0 < summary(log)["events"] < 12_000
+    assert not (tmp_path / demo.SIMULATED).exists()
+    monkeypatch.setattr(demo, "events", whole)
+    demo._simulate(settings, log)
+    assert summary(log)["events"] == 12_000
+    assert (tmp_path / demo.SIMULATED).is_file()
+    assert demo._holdout(settings) == demo.HOLDOUT_MS
+
+
+def test_a_short_history_holds_out_a_fifth_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "summary", lambda _: {"since": 1_000, "until": 1_000 + 10 * 86_400_000})
+    assert demo._holdout(Settings(data=tmp_path)) == 2 * 86_400_000

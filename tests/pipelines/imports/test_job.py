@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from features.errors import BadInput, BadSetting
 from features.folds import unpack
-from features.offline import EventLog, ItemLog, interactions, summary
+from features.offline import EventLog, ItemLog, interactions, read_items, summary
 from features.online import connect
 from features.online.catalogue import ALL
 from features.online.state import bucket_of_customer, state_key
@@ -139,3 +140,14 @@ def test_what_was_imported_is_there_to_train_on(settings: Settings, tmp_path: Pa
     frame = interactions(EventLog(settings.data))
     assert frame["item_id"].tolist() == [f"sku-{n}" for n in range(9)]
     assert set(frame["event"]) == {"Product Viewed"}
+
+
+def test_two_item_imports_at_once_lose_nothing(settings: Settings, tmp_path: Path) -> None:
+    paths = []
+    for name in "abcd":
+        paths.append(tmp_path / f"{name}.csv")
+        paths[-1].write_text("item_id,title\n" + "".join(f"{name}{n},Lamp\n" for n in range(50)))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda path: import_items(settings, connect(settings.redis), path, {}, NOW, quiet), paths))
+    logged = [row.item_id for rows in read_items(ItemLog(settings.data).sources()[0]) for row in rows]
+    assert sorted(logged) == sorted(f"{name}{n}" for name in "abcd" for n in range(50))
