@@ -23,6 +23,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if ON_LINUX:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)  # orphans of the command become ours
+    # No thread runs yet, so a function between fork and exec is safe.
     command = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, preexec_fn=_die_with_parent)  # noqa: PLW1509
     signal.signal(signal.SIGTERM, lambda *_: command.terminate())
     threading.Thread(target=_watch, args=(command,), daemon=True).start()

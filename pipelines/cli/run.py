@@ -4,7 +4,7 @@
 import signal
 import threading
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -102,11 +102,11 @@ def issue_key(
     label: str = "",
 ) -> None:
     """Print a new key; only its hash is kept."""
-    from features.keys import KeyStore
+    from features.keys import KeyStore, Kind
 
     if kind not in {"write", "secret"}:
         raise BadInput(f"a key is write or secret, not {kind!r}", "kind")
-    _, token = KeyStore(from_environment().data).issue(kind, listed(scope), label, now())  # type: ignore[arg-type]
+    _, token = KeyStore(from_environment().data).issue(cast("Kind", kind), listed(scope), label, now())
     console.say(token)
 
 
