@@ -11,7 +11,7 @@ export PIP_CACHE_DIR := $(CURDIR)/$(VENV)/pip
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export BENTOML_HOME := $(CURDIR)/$(VENV)/bentoml
 
-.PHONY: install demo check test test-all format clean
+.PHONY: install demo check test test-all soak format clean
 .DEFAULT_GOAL := install
 
 install: $(VENV)/installed
@@ -37,6 +37,10 @@ test: install
 test-all: install
 	@mkdir -p .kindred
 	$(RUN)/pytest --basetemp=.kindred/tests
+
+# Minutes of traffic under random faults of workers, Redis, three real Kafka brokers and the disk: make soak MINUTES=10
+soak: install
+	$(RUN)/python -m benchmarks.soak --minutes $(or $(MINUTES),10) $(SOAK)
 
 format: install
 	$(RUN)/ruff check --fix --quiet $(SOURCES)

@@ -21,12 +21,20 @@ class BadSetting(BadInput):
     """An environment variable has a value that can't be used."""
 
 
+class BadFeature(BadInput):
+    """A feature's definition can't be used; the message says which one, where and why."""
+
+
 class NotFitted(KindredError):
     """A model was asked for an answer before fit() or load()."""
 
 
 class BrokenArtifact(KindredError):
     """A model's files are missing, changed or of a format that serving doesn't read."""
+
+
+class BrokenState(KindredError):
+    """Bytes that should be a customer's state are none."""
 
 
 class Unavailable(KindredError):

@@ -3,33 +3,33 @@
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
+from features.context import NOWHERE, Context, context_of
 from features.errors import MalformedEvent
+from features.money import currency_code
 from features.properties import (
     MAX_LINES,
-    AnyId,
     AnyProperties,
-    Id,
     Line,
     OrderProperties,
     ProductProperties,
     Properties,
 )
+from features.wire import MAX_EVENT_BYTES, Envelope, Kind, Times, malformed, ms_of, read_envelope
 
 __all__ = [
     "ALIASES", "EVENTS", "FILE_ALIASES", "MAX_AHEAD_MS", "MAX_EVENT_BYTES", "MAX_LINES", "Event", "Line",
-    "OrderProperties", "ProductProperties", "canonical", "customer_of", "decode", "iso", "partition_key", "stamp",
+    "OrderProperties", "ProductProperties", "canonical", "customer_of", "decode", "iso", "message_hash",
+    "partition_key", "stamp",
 ]  # fmt: skip
 
-MAX_EVENT_BYTES = 256 * 1024
 MAX_AHEAD_MS = 24 * 3_600_000
+_OURS = {"integrations", "writeKey", "keyId", "trusted"}  # no caller sets these
 _EPOCH, _MS = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
-
-Kind = Literal["track", "identify", "page", "screen", "group", "alias"]
 
 # Every track event with a meaning of its own. To add one: a line here; it is then checked, logged, replayable.
 _SPECIFIED: dict[str, type[Properties]] = {
@@ -86,25 +86,7 @@ FILE_ALIASES: dict[str, str] = ALIASES | {
 }
 
 
-class _Wire(Struct, rename="camel", frozen=True, kw_only=True):
-    """The envelope as it comes; whatever else it carries stays in the logged bytes."""
-
-    type: Kind
-    message_id: Id | None = None
-    user_id: AnyId | Literal[""] | None = None
-    anonymous_id: AnyId | Literal[""] | None = None
-    event: Annotated[str, Meta(max_length=255)] | None = None
-    previous_id: AnyId | None = None
-    properties: dict[str, Any] | None = None
-    traits: dict[str, Any] | None = None
-    context: dict[str, Any] | None = None
-    timestamp: datetime | None = None
-    original_timestamp: datetime | None = None
-    sent_at: datetime | None = None
-    received_at: datetime | None = None
-
-
-class Event(Struct, frozen=True, kw_only=True):
+class Event(Struct, frozen=True, kw_only=True, gc=False):
     """One event as the folds read it.
 
     `customer` is the raw id that the state is kept under: `u:<userId>` where there is one, else `a:<anonymousId>`.
@@ -120,6 +102,7 @@ class Event(Struct, frozen=True, kw_only=True):
     event_time: int
     received_at: int
     properties: Properties
+    context: Context = NOWHERE
 
     @property
     def lines(self) -> tuple[Line, ...]:
@@ -133,49 +116,47 @@ class Event(Struct, frozen=True, kw_only=True):
     @property
     def currency(self) -> str:
         """ISO code of its money in capitals; empty where it names none that could be one."""
-        code = (getattr(self.properties, "currency", None) or "").upper()
-        return code if len(code) == 3 and code.isascii() and code.isalpha() else ""
+        return currency_code(getattr(self.properties, "currency", None))
 
 
-_decoder = msgspec.json.Decoder(_Wire)
+# Many shops send numbers as strings.
+_decoders = {kind: msgspec.json.Decoder(kind | None, strict=False) for kind in {AnyProperties, *EVENTS.values()}}
 
 
 def decode(raw: bytes, arrived_at: int) -> Event:
     """An event from its bytes in Kafka or in the event log.
 
-    Args:    raw: JSON; arrived_at: ms UTC, used where the event carries no time of its own.
+    Args:    raw: JSON; arrived_at: ms UTC, which the event can't have happened after; 0 or less is unknown.
     Raises:  MalformedEvent: with the field, when the bytes are no acceptable event.
     """
-    if len(raw) > MAX_EVENT_BYTES:
-        raise MalformedEvent(f"the event has {len(raw)} bytes, at most {MAX_EVENT_BYTES} are taken", "event")
-    try:
-        wire = _decoder.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise _malformed(error) from error
-    except RecursionError as error:
-        raise MalformedEvent("the event is nested too deeply", "event") from error
-    return _event(wire, raw, arrived_at)
+    return _event(read_envelope(raw), raw, arrived_at)
 
 
 def stamp(
-    message: Mapping[str, Any], kind: str | None, received_at: int, sent_at: str | None, source: str
+    message: Mapping[str, Any],
+    kind: str | None,
+    received_at: int,
+    sent_at: str | None,
+    source: str,
+    trusted: bool = False,
 ) -> tuple[bytes, Event]:
     """A message that came over HTTP as the bytes to put into Kafka, with corrected time and `receivedAt`, and decoded.
 
     Args:    message: as decoded from the body; kind: the type where the path gives it; received_at: ms UTC;
-             sent_at: the batch's own, where the message has none; source: the id of the key it came by.
+             sent_at: the batch's own, where the message has none; source: the id of the key it came by; trusted: by a
+             secret key. What the message says of either itself is dropped.
     Raises:  MalformedEvent: with the field.
     """
-    full = {key: value for key, value in message.items() if key not in {"integrations", "writeKey"}}
+    full = {key: value for key, value in message.items() if key not in _OURS}
     if kind is not None:
         full["type"] = kind
     if sent_at is not None and not full.get("sentAt"):
         full["sentAt"] = sent_at
     full["receivedAt"] = iso(received_at)
     try:
-        wire = msgspec.convert(full, _Wire)
+        wire = msgspec.convert(full, Times)
     except msgspec.MsgspecError as error:
-        raise _malformed(error) from error
+        raise malformed(error) from error
     if not full.get("messageId"):
         # What a retry doesn't change names the event, so it counts once; one without a time of its own can't be told.
         timed = wire.original_timestamp is not None or wire.timestamp is not None
@@ -183,6 +164,8 @@ def stamp(
         full["messageId"] = hashlib.sha256(_encoded(same)).hexdigest()[:32]
     full["timestamp"] = iso(_happened(wire, received_at))
     full["keyId"] = source
+    if trusted:
+        full["trusted"] = True
     raw = _encoded(full)
     return raw, decode(raw, received_at)
 
@@ -204,14 +187,19 @@ def iso(ms: int) -> str:
     return (_EPOCH + ms * _MS).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _happened(wire: _Wire, received_at: int) -> int:
+def message_hash(message_id: str) -> int:
+    """64 bits that stand for a messageId."""
+    return int.from_bytes(hashlib.blake2b(message_id.encode(), digest_size=8).digest(), "big")
+
+
+def _happened(wire: Times, received_at: int) -> int:
     """When it happened by the server's clock: what passed between happening and sending is the same by every clock."""
     original = wire.original_timestamp or wire.timestamp
     if original is None:
         return received_at
-    happened = _ms(original, "timestamp")
+    happened = ms_of(original, "timestamp")
     if wire.sent_at is not None:
-        happened = received_at - (_ms(wire.sent_at, "sentAt") - happened)
+        happened = received_at - (ms_of(wire.sent_at, "sentAt") - happened)
     if happened < 0:
         raise MalformedEvent("sentAt lies so long after timestamp that the event would be older than 1970", "sentAt")
     return min(happened, received_at)
@@ -224,7 +212,7 @@ def _encoded(message: dict[str, Any]) -> bytes:
         raise MalformedEvent(f"the event can't be written as JSON: {error}", "event") from error
 
 
-def _event(wire: _Wire, raw: bytes, arrived_at: int) -> Event:
+def _event(wire: Envelope, raw: bytes, arrived_at: int) -> Event:
     user_id, anonymous_id = _text(wire.user_id), _text(wire.anonymous_id)
     customer = customer_of(user_id, anonymous_id)
     if not customer:
@@ -232,14 +220,16 @@ def _event(wire: _Wire, raw: bytes, arrived_at: int) -> Event:
     name = canonical(wire.event or "") if wire.type == "track" else wire.type
     if not name:
         raise MalformedEvent("a track event needs its name in `event`", "event")
-    received_at = arrived_at if wire.received_at is None else _ms(wire.received_at, "receivedAt")
+    received_at = arrived_at if wire.received_at is None else ms_of(wire.received_at, "receivedAt")
     if received_at < 0:
         raise MalformedEvent("neither the event nor Kafka says when it arrived", "receivedAt")
     if 0 < arrived_at < received_at - MAX_AHEAD_MS:
         raise MalformedEvent("receivedAt lies more than a day after the event's arrival", "receivedAt")
-    event_time = received_at if wire.timestamp is None else _ms(wire.timestamp, "timestamp")
+    event_time = received_at if wire.timestamp is None else ms_of(wire.timestamp, "timestamp")
     if event_time > received_at + MAX_AHEAD_MS:
         raise MalformedEvent("timestamp lies more than a day after the event's arrival", "timestamp")
+    if 0 < arrived_at < event_time:
+        event_time = arrived_at
     return Event(
         message_id=wire.message_id or hashlib.sha256(raw).hexdigest()[:32],
         type=wire.type,
@@ -250,6 +240,7 @@ def _event(wire: _Wire, raw: bytes, arrived_at: int) -> Event:
         event_time=event_time,
         received_at=received_at,
         properties=_properties(name, wire),
+        context=context_of(wire.context),
     )
 
 
@@ -258,13 +249,15 @@ def canonical(name: str) -> str:
     return ALIASES.get(name, name)
 
 
-def _properties(name: str, wire: _Wire) -> Properties:
+def _properties(name: str, wire: Envelope) -> Properties:
     kind = EVENTS.get(name, AnyProperties) if wire.type == "track" else AnyProperties
     try:
-        properties = msgspec.convert(wire.properties or {}, kind, strict=False)
+        properties: Properties = _decoders[kind].decode(wire.properties) or kind()
     except msgspec.MsgspecError as error:
-        raise _malformed(error, "properties") from error
-    if isinstance(properties, ProductProperties) and not properties.item_id:
+        raise malformed(error, "properties") from error
+    if kind is AnyProperties:
+        return properties
+    if isinstance(properties, ProductProperties) and properties.product_id is None and properties.sku is None:
         raise MalformedEvent(f"{name} needs a product_id", "properties.product_id")
     if name in {"Order Completed", "Order Refunded"}:
         _check_order(name, properties)
@@ -275,23 +268,6 @@ def _check_order(name: str, properties: Properties) -> None:
     """A whole order may be refunded without naming its lines, but never without naming the order."""
     if isinstance(properties, OrderProperties) and properties.order_id is None:
         raise MalformedEvent(f"{name} needs an order_id", "properties.order_id")
-
-
-def _malformed(error: Exception, prefix: str = "") -> MalformedEvent:
-    """Msgspec ends its messages with ``- at `$.a.b` ``: that path is the field."""
-    message, _, path = str(error).partition(" - at `$")
-    field = prefix + path.rstrip("`") if path else prefix
-    if not field and (missing := message.partition("missing required field `")[2]):
-        field = missing.rstrip("`")
-    return MalformedEvent(f"{field.strip('.') or 'event'}: {message}", field.strip(".") or "event")
-
-
-def _ms(moment: datetime, field: str) -> int:
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-    ms = (moment - _EPOCH + _MS / 2) // _MS
-    if ms < 0:
-        raise MalformedEvent(f"{field}: {moment} lies before 1970", field)
-    return ms
 
 
 def _text(value: str | int | None) -> str | None:

@@ -1,134 +1,131 @@
-"""The fold: a customer's state is a function of that customer's events, and of nothing else.
+"""The fold: the states of customers are a function of their events, and of nothing else.
 
-It never reads a clock, and every write is commutative (counts, sums, minima, maxima, the newest N by time and id), so a
-late or out-of-order event counts as if it had come in time. Beyond the bounds below it can't be: what a full state has
-let go of comes back empty.
+It never reads a clock, and all that it writes is commutative, so a late or out-of-order event counts as if it had come
+in time. An event counts once per (raw id, messageId) within 24 hours of its arrival.
 """
 
-import hashlib
 from bisect import insort
+from typing import NamedTuple
 
-from msgspec import Struct, msgpack
+import numpy as np
 
-from features.definitions import WEIGHTS
-from features.events import EVENTS, Event, Line
+from features.cells import merge
+from features.columns import Events
+from features.contributions import SUB_BITS, Bools, Keys, Reader, contribute
+from features.states import (
+    RECENT,
+    TIME_BITS,
+    Seen,
+    States,
+    add_names,
+    add_touches,
+    drop_names,
+    ends_of,
+    owners,
+    touches_in,
+)
+from features.table import Table
+from features.windows import Ints
 
-RECENT = 100
-BOUGHT = 2_000
-CATEGORIES, CATEGORY_LENGTH = 64, 255
 SEEN = 1_024
 SEEN_MS = 24 * 3_600_000
-MOST_MONEY = 2**62  # sums stop here, so that absurd prices never make a state that can't be stored
-
-Touch = tuple[int, str, str]  # (event_time, item_id, event name)
 
 
-class Profile(Struct, array_like=True):
-    """State of one raw id. Times are int ms UTC, money integer minor units.
+class Folded(NamedTuple):
+    """The states after a batch, and which of its events counted: (n,) False is one that was counted before."""
 
-    `seen` holds (received_at, 64-bit hash of messageId) of the last 24 hours, in order, so that an event counts once.
+    states: States
+    counted: Bools
+
+
+def fold(table: Table, states: States, events: Events, owner: Ints) -> Folded:
+    """Take a batch of events, in the order of their log, into the states.
+
+    Args:    owner: (n,) index of each event's state.
     """
-
-    counts: dict[str, int] = {}
-    recent: list[Touch] = []
-    bought: dict[str, tuple[int, int]] = {}
-    affinity: dict[str, int] = {}
-    spend: dict[str, int] = {}
-    orders: int = 0
-    first_seen: int = 0
-    last_seen: int = 0
-    newest_received: int = 0
-    seen: list[tuple[int, int]] = []
-
-    def has_seen(self, message_id: str) -> bool:
-        """Whether the event with this messageId is reflected in the state."""
-        identity = message_hash(message_id)
-        return any(known == identity for _, known in self.seen)
+    seen, counted = remember(states.seen, events.received, events.message, owner)
+    known = counted & (events.name >= 0)
+    if not known.all():
+        events, owner = events.take(known), owner[known]
+    return Folded(_added(table, states._replace(seen=seen), events, owner), counted)
 
 
-_encoder = msgpack.Encoder()
-_decoder = msgpack.Decoder(Profile)
+def state_of(table: Table, states: States, events: Events, owner: Ints) -> States:
+    """The same for events that are known to count, without remembering them: what a frame of the past is read from."""
+    return _added(table, states, events, owner)
 
 
-def pack(profile: Profile) -> bytes:
-    """The state as one binary value; equal states give equal bytes."""
-    for name in ("counts", "bought", "affinity", "spend"):
-        setattr(profile, name, dict(sorted(getattr(profile, name).items())))
-    return _encoder.encode(profile)
+def remember(seen: Seen, received: Ints, message: Keys, owner: Ints) -> tuple[Seen, Bools]:
+    """What has been seen after a batch, and which of its events are new.
 
-
-def unpack(packed: bytes | None) -> Profile:
-    """The state from its binary value; a customer never seen has an empty one."""
-    return Profile() if packed is None else _decoder.decode(packed)
-
-
-def message_hash(message_id: str) -> int:
-    """64 bits that stand for a messageId."""
-    return int.from_bytes(hashlib.blake2b(message_id.encode(), digest_size=8).digest(), "big")
-
-
-def fold(profile: Profile, event: Event) -> bool:
-    """Take one event into the state, in place; an unknown name moves nothing, and is remembered as seen.
-
-    Returns: False where the event was counted before (same customer and messageId within 24 hours of its arrival).
+    Only states where a message may have come twice, or where too many come, are looked at one event at a time.
     """
-    identity = message_hash(event.message_id)
-    if any(known == identity and abs(event.received_at - at) <= SEEN_MS for at, known in profile.seen):
-        return False
-    _remember(profile, event.received_at, identity)
-    if event.type == "track" and event.name not in EVENTS:
-        return True
-    profile.first_seen = min(profile.first_seen, event.event_time) if profile.counts else event.event_time
-    profile.last_seen = max(profile.last_seen, event.event_time)
-    profile.counts[event.name] = profile.counts.get(event.name, 0) + 1
-    _count_money(profile, event)
-    weight = WEIGHTS.get(event.name)
-    if weight is not None:
-        _count_items(profile, event, weight)
-    return True
+    n = len(seen.ends) - 1
+    counted = np.ones(len(owner), np.bool_)
+    slow = np.unique(owner[_suspects(seen, message, owner)])
+    for state in slow:
+        mine = np.flatnonzero(owner == state)
+        counted[mine] = _one_by_one(seen, int(state), received[mine].tolist(), message[mine].tolist())
+    newest = seen.newest.copy()
+    np.maximum.at(newest, owner[counted], received[counted])
+    who = np.concatenate((owners(seen.ends), owner[counted]))
+    when = np.concatenate((seen.received, received[counted]))
+    what = np.concatenate((seen.message, message[counted]))
+    keep = when >= newest[who] - SEEN_MS
+    who, when, what = who[keep], when[keep], what[keep]
+    order = np.lexsort((what, who << TIME_BITS | when))
+    who, when, what = who[order], when[order], what[order]
+    ends = ends_of(who, n)
+    if len(who) and np.diff(ends).max() > SEEN:
+        keep = ends[who + 1] - np.arange(len(who)) <= SEEN
+        who, when, what = who[keep], when[keep], what[keep]
+        ends = ends_of(who, n)
+    return Seen(ends, when, what, newest), counted
 
 
-def _remember(profile: Profile, received_at: int, identity: int) -> None:
-    profile.newest_received = max(profile.newest_received, received_at)
-    insort(profile.seen, (received_at, identity))
-    oldest = profile.newest_received - SEEN_MS
-    if profile.seen[0][0] < oldest or len(profile.seen) > SEEN:
-        profile.seen = [entry for entry in profile.seen if entry[0] >= oldest][-SEEN:]
+def _suspects(seen: Seen, message: Keys, owner: Ints) -> Bools:
+    """Events of states that hold some hash twice, or could hold more than are kept; a false alarm only costs time."""
+    salt = np.uint64(0x9E3779B97F4A7C15)
+    mixed = np.concatenate((seen.message, message)) ^ (
+        np.concatenate((owners(seen.ends), owner)).astype(np.uint64) * salt
+    )
+    ordered = np.sort(mixed)
+    twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    full = (np.diff(seen.ends) + np.bincount(owner, minlength=len(seen.ends) - 1))[owner] > SEEN
+    return full | np.isin(mixed[len(seen.message) :], twice)
 
 
-def _count_money(profile: Profile, event: Event) -> None:
-    sign = {"Order Completed": 1, "Order Refunded": -1}.get(event.name, 0)
-    if not sign:
-        return
-    profile.orders += sign > 0
-    total = profile.spend.get(event.currency, 0) + sign * sum(line.cents for line in event.lines)
-    profile.spend[event.currency] = max(-MOST_MONEY, min(MOST_MONEY, total))
+def _one_by_one(seen: Seen, state: int, received: list[int], message: list[int]) -> list[bool]:
+    rows = slice(seen.ends[state], seen.ends[state + 1])
+    ring = list(zip(seen.received[rows].tolist(), seen.message[rows].tolist(), strict=True))
+    times: dict[int, list[int]] = {}
+    for when, one in ring:
+        times.setdefault(one, []).append(when)
+    newest = int(seen.newest[state])
+    counted = []
+    for at, identity in zip(received, message, strict=True):
+        new = all(abs(at - when) > SEEN_MS for when in times.get(identity, ()))
+        counted.append(new)
+        if new:
+            newest = max(newest, at)
+            insort(ring, (at, identity))
+            times.setdefault(identity, []).append(at)
+            while len(ring) > SEEN or ring[0][0] < newest - SEEN_MS:
+                when, one = ring.pop(0)
+                times[one].remove(when)
+    return counted
 
 
-def _count_items(profile: Profile, event: Event, weight: int) -> None:
-    touched: list[Touch] = []
-    for line in event.lines:
-        touched.append((event.event_time, line.item_id, event.name))
-        if line.category:
-            category = line.category[:CATEGORY_LENGTH]
-            profile.affinity[category] = profile.affinity.get(category, 0) + weight
-        if event.name in {"Order Completed", "Order Refunded"}:
-            _count_bought(profile, line, event.event_time, 1 if weight > 0 else -1)
-    profile.recent += [touch for touch in dict.fromkeys(touched) if touch not in profile.recent]
-    profile.recent.sort(reverse=True)
-    del profile.recent[RECENT:]
-    profile.affinity = _largest(profile.affinity)
-    if len(profile.bought) > BOUGHT:
-        newest = sorted(profile.bought.items(), key=lambda entry: (-entry[1][1], entry[0]))
-        profile.bought = dict(newest[:BOUGHT])
-
-
-def _count_bought(profile: Profile, line: Line, at: int, sign: int) -> None:
-    pieces, latest = profile.bought.get(line.item_id, (0, 0))
-    profile.bought[line.item_id] = (pieces + sign * line.pieces, max(latest, at))
-
-
-def _largest(affinity: dict[str, int]) -> dict[str, int]:
-    if len(affinity) <= CATEGORIES:
-        return affinity
-    return dict(sorted(affinity.items(), key=lambda entry: (-entry[1], entry[0]))[:CATEGORIES])
+def _added(table: Table, states: States, events: Events, owner: Ints) -> States:
+    if not events.n:
+        return states
+    read = Reader(events)
+    deltas, called = contribute(table, read, owner)
+    cells, lost = merge(table, states.cells, deltas)
+    touched = touches_in(read, events)
+    who = owner[touched.event]
+    touches = add_touches(states.touches, who, events.time[touched.event], touched.name, touched.sub)
+    lost |= np.diff(touches.ends) == RECENT  # it may have let touches go
+    places = np.concatenate((called.place, who << SUB_BITS | touched.sub))
+    names = add_names(states.names, places, read.texts, np.concatenate((called.code, touched.code)))
+    return States(cells, touches, drop_names(table, names, cells, touches, lost), states.seen)

@@ -11,7 +11,8 @@ from features.errors import BadSetting
 VARIABLES: dict[str, str] = {
     "KINDRED_DATA": "folder of the event log, models, keys and caches; default `./.kindred`",
     "KINDRED_KAFKA": "bootstrap servers, `host:port[,host:port]`; empty starts an embedded broker",
-    "KINDRED_REDIS": "`redis://` or `rediss://` URL; empty starts an embedded Redis",
+    "KINDRED_REDIS": "`redis://` or `rediss://` URL, of a cluster `redis+cluster://host:port[,host:port]`; "
+    "empty starts an embedded Redis",
     "KINDRED_MLFLOW": "URL of an MLflow server; empty starts one on loopback over SQLite",
     "KINDRED_MODELS": "models that may serve slates, the first with a champion does; default `als,trending`",
     "KINDRED_REPEATABLE": "categories that may be recommended again after a purchase, `*` for all; default none",
@@ -20,6 +21,7 @@ VARIABLES: dict[str, str] = {
 }
 
 MOST_BUCKETS = 65_536
+_CLUSTERS = ("redis+cluster://", "rediss+cluster://")
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     return Settings(
         data=Path(values.get("KINDRED_DATA") or ".kindred").resolve(),
         kafka=_servers(values.get("KINDRED_KAFKA", "")),
-        redis=_url("KINDRED_REDIS", values.get("KINDRED_REDIS", ""), ("redis://", "rediss://", "unix://")),
+        redis=_redis(values.get("KINDRED_REDIS", "")),
         mlflow=_url("KINDRED_MLFLOW", values.get("KINDRED_MLFLOW", ""), ("http://", "https://")).rstrip("/"),
         models=_names(values.get("KINDRED_MODELS", "")) or ("als", "trending"),
         repeatable=frozenset(_names(values.get("KINDRED_REPEATABLE", ""))),
@@ -85,10 +87,25 @@ def _url(name: str, value: str, schemes: tuple[str, ...]) -> str:
     return value
 
 
+def _redis(value: str) -> str:
+    """The address of one Redis, or of a cluster, which may name several nodes."""
+    if not value.startswith(_CLUSTERS):
+        return _url("KINDRED_REDIS", value, ("redis://", "rediss://", "unix://", *_CLUSTERS))
+    nodes = urlsplit(value).netloc.rpartition("@")[2].split(",")
+    if urlsplit(value).path.strip("/") or not all(_is_server(node) for node in nodes):
+        wanted = "redis+cluster://host:port[,host:port]"
+        raise BadSetting(f"KINDRED_REDIS must be {wanted} for a cluster, got {_shown(value)}", "KINDRED_REDIS")
+    return value
+
+
+def _is_server(value: str) -> bool:
+    host, _, port = value.rpartition(":")
+    return bool(host) and port.isdecimal() and 0 < int(port[:6]) < 65_536
+
+
 def _servers(value: str) -> str:
     for server in _names(value):
-        host, _, port = server.rpartition(":")
-        if not host or not port.isdecimal() or not 0 < int(port[:6]) < 65_536:
+        if not _is_server(server):
             raise BadSetting(f"KINDRED_KAFKA must be host:port[,host:port], got {_shown(value)}", "KINDRED_KAFKA")
     return value
 

@@ -1,31 +1,48 @@
 """A batch of events becomes commits, one a bucket: what the stream processor and every rebuild share."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from features.definitions import WEIGHTS
-from features.errors import Overloaded
-from features.events import Event
-from features.folds import fold, pack, unpack
+import numpy as np
+import numpy.typing as npt
+
+from features.columns import MISSING, NAMES, Events, Text
+from features.errors import Overloaded, Rewound
+from features.folds import fold
 from features.items import Item
-from features.online import BucketCommit, StateStore
-from features.online.popularity import DAY_MS
+from features.kafka.topics import murmur2_many
+from features.money import exponent
+from features.online import BucketCommit, StateStore, Tiles
+from features.packing import pack, unpack
+from features.table import Table
+from features.tiles import tile_additions
+from features.windows import TILE_MS, Ints
 
 TRIES = 20
 
-Place = tuple[int, int]  # bucket, offset
+Bools = npt.NDArray[np.bool_]
 
 
-@dataclass
-class Batch:
-    """Events by bucket with their offsets, in order; `ends` says which buckets move on, and to which offset."""
+class Batch(NamedTuple):
+    """Events with where they lie; `ends` says which buckets move on, and to which offset."""
 
-    events: dict[int, list[tuple[int, Event]]] = field(default_factory=dict)
-    ends: dict[int, int] = field(default_factory=dict)
+    events: Events
+    offset: Ints  # (n,)
+    bucket: Ints  # (n,)
+    ends: Mapping[int, int]
 
-    def add(self, bucket: int, offset: int, event: Event) -> None:
-        """Put the next event of a bucket in."""
-        self.events.setdefault(bucket, []).append((offset, event))
+
+@dataclass(frozen=True)
+class Buckets:
+    """So many buckets; the one of a customer is that of its Kafka key, the raw id without its `u:` or `a:`."""
+
+    buckets: int
+
+    def of(self, customers: list[str]) -> Ints:
+        """(n,) the bucket of each raw id."""
+        hashes = murmur2_many([customer[2:].encode() for customer in customers]).astype(np.int64)
+        return (hashes & 0x7FFFFFFF) % self.buckets
 
 
 @dataclass
@@ -33,40 +50,43 @@ class Folder:
     """Folds batches of one source on top of what the store holds; `positions` are the buckets' next offsets."""
 
     store: StateStore
-    positions: dict[int, int]
+    table: Table
+    positions: dict[int, int] = field(default_factory=dict)
 
-    def fold(
-        self, batch: Batch, buckets: Iterable[int] | None = None
-    ) -> tuple[list[BucketCommit], set[tuple[int, int]]]:
-        """Commits for the batch, not yet made, and (bucket, offset) of the events that were counted before."""
+    def fold(self, batch: Batch, buckets: Iterable[int] | None = None) -> tuple[list[BucketCommit], Bools]:
+        """Commits for the batch, not yet made, and (n,) which of its events were counted before.
+
+        Args:    buckets: the only ones to make commits for; None is all that move on.
+        """
         wanted = sorted(batch.ends if buckets is None else buckets)
-        fresh = {bucket: self._fresh(batch, bucket) for bucket in wanted}
-        customers = {b: sorted({event.customer for _, event in events}) for b, events in fresh.items()}
-        read = self.store.read(customers)
-        duplicates: set[Place] = set()
-        commits = []
-        for bucket, events in fresh.items():
-            version, packed = read[bucket]
-            states = {c: unpack(value) for c, value in zip(customers[bucket], packed, strict=True)}
-            popularity: dict[tuple[int, str], int] = {}
-            for offset, event in events:
-                if fold(states[event.customer], event):
-                    _count(popularity, event)
-                else:
-                    duplicates.add((bucket, offset))
-            commits.append(
-                BucketCommit(
-                    bucket=bucket,
-                    version=version,
-                    position=self.positions[bucket],
-                    next_position=batch.ends[bucket],
-                    states={customer: pack(state) for customer, state in states.items()},
-                    popularity=popularity,
-                )
+        fresh = np.flatnonzero(self._fresh(batch, wanted))
+        events, bucket = batch.events.take(fresh), batch.bucket[fresh]
+        ids, owner, owned = _owners(events, bucket, wanted)
+        read = self.store.read(owned)
+        states = unpack([value for each in wanted for value in read[each][1]])
+        folded = fold(self.table, states, events, owner)
+        packed = dict(zip(ids, pack(folded.states), strict=True))
+        counted = events.take(folded.counted)
+        tiles = tile_additions(self.table, counted, bucket[folded.counted])
+        newest = np.zeros(self.store.buckets, np.int64)  # of what counts only: a rebuild leaves duplicates out
+        np.maximum.at(newest, bucket[folded.counted], counted.time // TILE_MS)
+        commits = [
+            BucketCommit(
+                bucket=each,
+                version=read[each][0],
+                position=self.positions[each],
+                next_position=batch.ends[each],
+                states={customer: packed[customer] for customer in owned[each]},
+                tiles=tiles.get(each, Tiles()),
+                newest=int(newest[each]),
             )
-        return commits, duplicates
+            for each in wanted
+        ]
+        duplicate = np.zeros(batch.events.n, np.bool_)
+        duplicate[fresh] = ~folded.counted
+        return commits, duplicate
 
-    def commit(self, batch: Batch, commits: list[BucketCommit]) -> None:
+    def commit(self, batch: Batch, commits: list[BucketCommit], step: Callable[[], None] = lambda: None) -> None:
         """Make the commits; a bucket that another source's writer changed meanwhile is folded again.
 
         Raises:  Fenced, Rewound: as StateStore.commit; Overloaded: others are faster every time.
@@ -75,15 +95,44 @@ class Folder:
             overtaken = self.store.commit(commits)
             again = [commit.bucket for commit in overtaken]
             self.positions.update({c.bucket: c.next_position for c in commits if c.bucket not in again})
+            step()
             if not again:
                 return
             commits, _ = self.fold(batch, again)
         raise Overloaded(f"buckets {again} were overtaken {TRIES} times in a row by writers of other sources")
 
-    def _fresh(self, batch: Batch, bucket: int) -> list[tuple[int, Event]]:
-        """The bucket's events that its state doesn't reflect yet."""
-        position = self.positions[bucket]
-        return [entry for entry in batch.events.get(bucket, ()) if entry[0] >= position]
+    def check(self) -> None:
+        """See whether the store is where this folder left it.
+
+        Raises:  Fenced, Rewound: another has followed, or the store fell back.
+        """
+        self.store.read({bucket: [] for bucket in self.positions})
+        stands = self.store.positions() if self.positions else {}
+        for bucket, position in self.positions.items():
+            if stands[bucket] != position:
+                raise Rewound(f"bucket {bucket}", stands[bucket])
+
+    def _fresh(self, batch: Batch, wanted: list[int]) -> Bools:
+        """The events of these buckets that their states don't reflect yet."""
+        positions = np.full(self.store.buckets, np.iinfo(np.int64).max)
+        for bucket in wanted:
+            positions[bucket] = self.positions[bucket]
+        fresh: Bools = batch.offset >= positions[batch.bucket]
+        return fresh
+
+
+def _owners(events: Events, bucket: Ints, wanted: list[int]) -> tuple[list[str], Ints, dict[int, list[str]]]:
+    """The customers by bucket, one list of all in that order, and (n,) which of that list each event is of."""
+    codes, first, index = np.unique(events.customer.codes, return_index=True, return_inverse=True)
+    names = [events.customer.values[code] for code in codes.tolist()]
+    whose = bucket[first]
+    order = np.argsort(whose, kind="stable")
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    owned: dict[int, list[str]] = {each: [] for each in wanted}
+    for at in order.tolist():
+        owned[int(whose[at])].append(names[at])
+    return [names[at] for at in order.tolist()], place[index], owned
 
 
 def buckets_of_partition(partition: int, partitions: int, buckets: int) -> range:
@@ -91,25 +140,37 @@ def buckets_of_partition(partition: int, partitions: int, buckets: int) -> range
     return range(partition, buckets, partitions)
 
 
-def stubs(event: Event) -> Iterable[Item]:
-    """What an event's lines tell about its items, for those that the catalogue doesn't know yet."""
-    for line in event.lines:
-        if not line.item_id.strip():
-            continue
-        yield Item(
-            item_id=line.item_id,
-            title=(line.name or "")[:1000],
-            category=(line.category or "")[:255],
-            price=line.price,
-            currency=event.currency,
-            incomplete=True,
-        )
+def stubs(events: Events, every: bool = False) -> list[Item]:
+    """What lines tell about their items, for those that the catalogue doesn't know yet: each item's first line
+    that has a name, else its first.
+
+    Args:    every: take lines of any event; else of orders only, since anybody may send a view of anything.
+    """
+    orders = np.flatnonzero(events.name[events.line_of] == NAMES.index("Order Completed"))
+    lines = np.arange(len(events.line_of)) if every else orders
+    items, texts = events.line_texts["item"], events.line_texts
+    lines = lines[np.argsort(~texts["name"].present()[lines], kind="stable")]  # a line that names it comes first
+    found = []
+    for code, first in zip(*np.unique(items.codes[lines], return_index=True), strict=True):
+        line = int(lines[first])
+        event = int(events.line_of[line])
+        currency = events.texts["currency"]
+        code_of = currency.values[currency.codes[event]]
+        price = int(events.line_numbers["price"][line])
+        if items.values[code].strip():
+            found.append(
+                Item(
+                    item_id=items.values[code],
+                    title=_text(texts["name"], line)[:1000],
+                    category=_text(texts["category"], line)[:255],
+                    price=None if price == MISSING else price / 10 ** exponent(code_of),
+                    currency=code_of,
+                    incomplete=True,
+                )
+            )
+    return found
 
 
-def _count(popularity: dict[tuple[int, str], int], event: Event) -> None:
-    weight = WEIGHTS.get(event.name)
-    if weight is None:
-        return
-    for line in event.lines:
-        key = (event.event_time // DAY_MS, line.item_id)
-        popularity[key] = popularity.get(key, 0) + weight
+def _text(column: Text, row: int) -> str:
+    value: str = column.values[column.codes[row]]
+    return value

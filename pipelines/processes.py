@@ -2,10 +2,12 @@
 
 import contextlib
 import fcntl
+import logging
 import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +15,8 @@ from pathlib import Path
 
 from features.errors import Unavailable
 from pipelines.lifeline import GRACE_S
+
+logger = logging.getLogger("kindred.processes")
 
 STEP_S = 0.05
 STOP_S = 2 * GRACE_S + 5.0  # what a lifeline may take, and some more
@@ -67,6 +71,32 @@ class Children:
     def dead(self) -> Child | None:
         """The first process that has ended by itself."""
         return next((child for child in self.running if child.process.poll() is not None), None)
+
+    def keep(
+        self,
+        command: list[str],
+        environment: Mapping[str, str],
+        stopping: threading.Event,
+        look_every_s: float,
+        most_restarts: int,
+        peace_s: float,
+    ) -> None:
+        """Until `stopping`, start each process that ended again, by the same command.
+
+        Raises:  Unavailable: they ended so many times, never with that much peace between.
+        """
+        restarts, last = 0, time.monotonic()
+        while not stopping.wait(look_every_s):
+            child = self.dead()
+            if child is None:
+                continue
+            restarts = 1 if time.monotonic() - last > peace_s else restarts + 1
+            last = time.monotonic()
+            if restarts > most_restarts:
+                raise Unavailable(f"{child.name} ended {restarts} times in a row; {last_words(child.log)}")
+            logger.warning("%s ended with status %s and is started again", child.name, child.process.returncode)
+            self.running.remove(child)
+            self.start(child.name, command, environment)
 
     def stop(self) -> None:
         """End all of them, the last started first."""

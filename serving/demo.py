@@ -1,16 +1,17 @@
 """What the demo's page asks for beside the public API; these routes exist in the demo only."""
 
+import time
 from typing import Any
 
-from features.definitions import FEATURES, history
 from features.events import customer_of, iso
-from features.folds import Profile
 from features.items import Item
 from features.online import answers
+from features.profiles import Profile
 from serving.decide.state import State
 from serving.engine import Engine
 
 RECENT = 12
+OF_CUSTOMERS = ("customer", "session", "customer x category")
 CUSTOMERS = 100
 
 
@@ -20,7 +21,7 @@ async def customers(engine: Engine, query: str, limit: int) -> dict[str, Any]:
         found = await engine.profiles.customers(min(max(limit, 1), CUSTOMERS), query)
     return {
         "customers": [
-            {"user_id": name[2:], "events": sum(profile.counts.values()), "last_seen": iso(profile.last_seen)}
+            {"user_id": name[2:], "events": sum(_counts(profile).values()), "last_seen": iso(profile.last_seen)}
             for name, profile in found
         ]
     }
@@ -31,20 +32,22 @@ async def profile(engine: Engine, user_id: str | None, anonymous_id: str | None)
     customer = customer_of(user_id, anonymous_id)
     with answers(engine.settings.redis):
         state = await engine.profiles.profile(customer) if customer else Profile()
-    features = {name: feature.read(state) for name, feature in FEATURES.items()}
+    table = state.table.features
+    features = state.features(time.time_ns() // 1_000_000, [f.name for f in table.values() if f.entity in OF_CUSTOMERS])
     liked = [(name, weight) for name, weight in features["category_affinity"].items() if weight > 0]
     total = sum(weight for _, weight in liked)
+    spend = {code: cents - features["refunded"].get(code, 0) for code, cents in features["spend"].items()}
     affinity = sorted(liked, key=lambda entry: (-entry[1], entry[0]))
     return {
         "customer": customer[2:],
-        "events": sum(state.counts.values()),
+        "events": sum(features["event_counts"].values()),
         "features": features,
-        "counts": state.counts,
+        "counts": features["event_counts"],
         "recent": _recent(state, engine.follower.state),
         "affinity": [{"category": name, "share": weight / total} for name, weight in affinity[:8]],
-        "spend": [{"currency": code, "amount": f"{cents / 100:.2f}"} for code, cents in sorted(state.spend.items())],
-        "orders": state.orders,
-        "first_seen": iso(state.first_seen) if state.first_seen else None,
+        "spend": [{"currency": code, "amount": f"{cents / 100:.2f}"} for code, cents in spend.items()],
+        "orders": features["orders"],
+        "first_seen": iso(features["first_seen"]) if features["first_seen"] else None,
         "last_seen": iso(state.last_seen) if state.last_seen else None,
     }
 
@@ -55,10 +58,15 @@ def items(state: State, ids: list[str]) -> dict[str, Any]:
     return {"items": [_item(known[item_id]) for item_id in ids if item_id in known]}
 
 
+def _counts(profile: Profile) -> dict[str, int]:
+    counts: dict[str, int] = profile.features(profile.last_seen, ["event_counts"])["event_counts"]
+    return counts
+
+
 def _recent(state: Profile, shop: State) -> list[dict[str, Any]]:
     known = shop.catalogue or {}
     rows = []
-    for item_id, _, event, at in history(state)[:RECENT]:
+    for item_id, _, event, at in state.history()[:RECENT]:
         item = known.get(item_id, Item(item_id=item_id))
         rows.append(
             {

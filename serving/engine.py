@@ -4,11 +4,11 @@ import asyncio
 import uuid
 from collections.abc import Callable
 
-from features.definitions import WEIGHTS, bought, history
 from features.events import customer_of, iso
-from features.folds import Profile
-from features.online import AWAY, ProfileReader, connect_async
+from features.online import AWAY, ProfileReader
+from features.profiles import Profile
 from features.settings import Settings
+from features.weights import WEIGHTS
 from serving.decide.candidates import Candidate, Touch
 from serving.decide.rank import like, reason, slate
 from serving.decide.state import Limits, State
@@ -34,25 +34,27 @@ class Engine:
     def __init__(self, settings: Settings, new_id: Callable[[], str] = lambda: uuid.uuid4().hex) -> None:
         self.settings = settings
         self.follower = Follower(settings)
+        self.profiles: ProfileReader = self.follower.profiles
         self.new_id = new_id
 
     async def start(self) -> None:
         """Connect and load; returns once everything that can be read has been read."""
-        self.profiles = ProfileReader(connect_async(self.settings.redis), self.settings.buckets)
         await self.follower.start()
 
     async def stop(self) -> None:
         """Let everything go."""
         await self.follower.stop()
-        await self.profiles.client.aclose()
 
-    async def recommend(self, request: RecommendRequest) -> RecommendResponse:
-        """A slate for a customer, a visitor or a history."""
+    async def recommend(self, request: RecommendRequest, merge: bool = True) -> RecommendResponse:
+        """A slate for a customer, a visitor or a history.
+
+        Args:    merge: decide by all that the person did under any id; else by this id alone.
+        """
         degraded = self._degraded()
-        profile = await self._profile(request, degraded)
+        profile = await self._profile(request, merge, degraded)
         touches, newest = _touches(request, profile)
         state = self.follower.state
-        owned = bought(profile) | _stated_as_bought(request)
+        owned = profile.bought() | _stated_as_bought(request)
         chosen = slate(state, touches, owned, _limits(request.filter), request.exclude, request.n)
         return self._answer(state, chosen, newest, degraded)
 
@@ -68,28 +70,28 @@ class Engine:
             missing.add("model")
         return sorted(missing)
 
-    async def _profile(self, request: RecommendRequest, degraded: list[str]) -> Profile:
+    async def _profile(self, request: RecommendRequest, merge: bool, degraded: list[str]) -> Profile:
         """The customer's live state; what could not be had is added to `degraded`."""
         customer = customer_of(request.user_id, request.anonymous_id)
         profile, seen = Profile(), request.after is None
         try:
             if customer:
-                profile = await self.profiles.profile(customer)
+                profile = await self.profiles.profile(customer, merge)
                 seen = request.after is None or profile.has_seen(request.after)
             if customer and request.after is not None and not seen:
-                profile, seen = await self._wait_for(customer, request.after, profile)
+                profile, seen = await self._wait_for(customer, request.after, profile, merge)
         except AWAY:
             degraded.append("profile")
         degraded += [] if seen else ["after"]
         return profile
 
-    async def _wait_for(self, customer: str, message_id: str, profile: Profile) -> tuple[Profile, bool]:
+    async def _wait_for(self, customer: str, message_id: str, profile: Profile, merge: bool) -> tuple[Profile, bool]:
         """The state once it reflects the event, or the last one read when the time is up."""
         loop = asyncio.get_running_loop()
         until = loop.time() + AFTER_S
         while loop.time() < until:
             await asyncio.sleep(AFTER_STEP_S)
-            profile = await self.profiles.profile(customer)
+            profile = await self.profiles.profile(customer, merge)
             if profile.has_seen(message_id):
                 return profile, True
         return profile, False
@@ -130,7 +132,7 @@ def _touches(request: RecommendRequest, profile: Profile) -> tuple[list[Touch], 
     if request.item_id is not None:
         own.append(Touched(item_id=request.item_id))
     stated = [Touch(t.item_id, WEIGHTS.get(t.name, 0), t.name) for t in own]
-    live = [Touch(item_id, confidence, name) for item_id, confidence, name, _ in history(profile)]
+    live = [Touch(item_id, confidence, name) for item_id, confidence, name, _ in profile.history()]
     merged: dict[str, Touch] = {}
     for touch in (*stated, *live):
         before = merged.get(touch.item_id)

@@ -16,7 +16,7 @@ import numpy as np
 
 from features.errors import KindredError, Unavailable
 from features.items import Item
-from features.online import AWAY, CHANNEL, CatalogueReader, connect, connect_async, popular
+from features.online import AWAY, CHANNEL, CatalogueReader, ProfileReader, connect, connect_async, popular
 from features.settings import Settings
 from models import load
 from models.contracts import Model
@@ -24,7 +24,7 @@ from models.registry import Registry, Version
 from serving.decide.state import Champion, Columns, State
 
 POLL_S = 1.0
-TRENDING_S = 5.0
+TRENDING_S = 2.0
 RESYNC_S = 60.0
 START_S = 5.0
 
@@ -44,6 +44,7 @@ class Follower:
         self.missing: set[str] = set()
         self.pending = False
         self.registry = Registry(settings.mlflow)
+        self.profiles = ProfileReader(connect_async(settings.redis), settings.buckets)
         self._refused: set[tuple[str, str]] = set()
         self._redis = connect(settings.redis)
         self._swapping = asyncio.Lock()
@@ -70,6 +71,7 @@ class Follower:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._reader.client.aclose()
+        await self.profiles.client.aclose()
         self._redis.close()
         self.registry.close()
 
@@ -84,8 +86,9 @@ class Follower:
             self.state = replace(self.state, catalogue=catalogue, champion=champion)
 
     async def read_trending(self) -> None:
-        """What customers turn to, summed over the buckets."""
-        totals = await asyncio.to_thread(popular, self._redis, self.settings.buckets)
+        """What customers turn to, summed over the buckets, in the generation of the features that is live now."""
+        await self.profiles.follow()
+        totals = await asyncio.to_thread(popular, self._redis, self.settings.buckets, self.profiles.table)
         wanted = sorted(((item_id, float(w)) for item_id, w in totals.items() if w > 0), key=lambda e: (-e[1], e[0]))
         self.state = replace(self.state, trending=tuple(wanted[:1_000]))
 

@@ -46,7 +46,7 @@ async def recommend(parts: Parts, request: Request) -> Response:
     who.need("recommend")
     asked = parse_recommend(await read(request, SLATE_BYTES))
     who.need_access_to(asked.user_id)
-    return answer(await parts.engine.recommend(asked))
+    return answer(await parts.engine.recommend(asked, merge=who.kind != "write"))
 
 
 async def similar(parts: Parts, request: Request) -> Response:

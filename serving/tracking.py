@@ -80,7 +80,7 @@ class Tracker:
         try:
             if not isinstance(message, dict):
                 raise MalformedEvent("an event must be a JSON object", "event")
-            raw, event = stamp(cast("dict[str, Any]", message), kind, now, sent_at, caller.id)
+            raw, event = stamp(cast("dict[str, Any]", message), kind, now, sent_at, caller.id, caller.kind == "secret")
             limit = BROWSER_EVENT_BYTES if caller.kind == "write" else MAX_EVENT_BYTES
             if len(raw) > limit:
                 raise MalformedEvent(f"the event has {len(raw)} bytes, at most {limit} are taken", "event")

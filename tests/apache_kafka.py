@@ -1,11 +1,13 @@
-"""One real Apache Kafka for the tests: its jars by Maven, one KRaft node on loopback, killed and restarted at will."""
+"""A real Apache Kafka for the tests: its jars by Maven, a KRaft node on loopback, killed and restarted at will."""
 
+import base64
 import os
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,28 +20,19 @@ from features.kafka.topics import Topic, ensure_topics
 POM = Path(__file__).with_name("kafka-pom.xml")
 START_S, FETCH_S = 60.0, 600.0
 
-PROPERTIES = """\
-process.roles=broker,controller
-node.id=1
-controller.quorum.bootstrap.servers=127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
-log.dirs={data}
-auto.create.topics.enable=false
-group.initial.rebalance.delay.ms=0
-broker.heartbeat.interval.ms=300
-broker.session.timeout.ms=1500
-offsets.topic.num.partitions=1
-offsets.topic.replication.factor=1
-transaction.state.log.num.partitions=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.num.partitions=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-"""
+# For one node or several; `log.dirs` and the ids come from `properties`.
+COMMON = {
+    "process.roles": "broker,controller",
+    "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+    "auto.create.topics.enable": "false",
+    "group.initial.rebalance.delay.ms": "0",
+    "broker.heartbeat.interval.ms": "300",
+    "broker.session.timeout.ms": "1500",
+    "offsets.topic.num.partitions": "1",
+    "transaction.state.log.num.partitions": "1",
+    "share.coordinator.state.topic.num.partitions": "1",
+}
 
 
 class NoKafkaError(Exception):
@@ -92,29 +85,48 @@ def _fetch(work: Path) -> None:
         raise NoKafkaError(f"Maven couldn't fetch Kafka: {output[0] if output else error}") from error
 
 
-class ApacheKafka:
-    """A single node in a folder of its own; what it stored outlives `stop`, `kill` and `start`."""
+class KafkaNode:
+    """One broker's process over one folder; what it stored outlives `stop`, `kill` and `start`.
 
-    def __init__(self, jars: Path, folder: Path) -> None:
-        self._folder = folder
-        self._java = ["java", "-Xmx512m", "-cp", f"{jars}/*"]
-        self._process: subprocess.Popen[bytes] | None = None
-        port, controller = _free_ports(2)
-        self.bootstrap = f"127.0.0.1:{port}"
+    Args:    properties: its server.properties; heap: of its JVM, as in `-Xmx512m`.
+    """
+
+    def __init__(self, jars: Path, folder: Path, properties: Mapping[str, str], heap: str = "512m") -> None:
+        self.address = properties["advertised.listeners"].split(",")[0].removeprefix("PLAINTEXT://")
+        self._log = folder / "kafka.log"
+        self._java = ["java", f"-Xmx{heap}", "-cp", f"{jars}/*"]
         self._properties = folder / "server.properties"
-        self._properties.write_text(PROPERTIES.format(port=port, controller=controller, data=folder / "data"))
-        self._format()
+        self._process: subprocess.Popen[bytes] | None = None
+        lines = {**properties, "log.dirs": str(folder / "data")}
+        self._properties.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
 
-    def start(self) -> None:
-        """Starts it and waits until it answers."""
+    def format(self, cluster_id: str, *options: str) -> None:
+        """Prepares its folder, once, before the first start."""
+        command = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._properties), *options]
+        with self._log.open("ab") as log:
+            subprocess.run([*self._java, *command], check=True, stdout=log, stderr=log, timeout=START_S)
+
+    def launch(self) -> None:
+        """Starts the process; see `wait`."""
         with self._log.open("ab") as log:
             command = [*self._java, "kafka.Kafka", str(self._properties)]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def wait(self) -> None:
+        """Returns once it answers.
+
+        Raises:  NoKafkaError: it ended, or took too long.
+        """
         deadline = time.monotonic() + START_S
-        while not is_up(self.bootstrap, 0.5)[0]:
-            if self._process.poll() is not None or time.monotonic() > deadline:
+        while not is_up(self.address, 0.5)[0]:
+            if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 raise NoKafkaError(f"Kafka didn't start; its log ends: {self._log.read_text()[-800:]}")
+
+    def start(self) -> None:
+        """Starts it and waits until it answers."""
+        self.launch()
+        self.wait()
 
     def stop(self) -> None:
         """Ends it in order; ended already is well."""
@@ -123,6 +135,48 @@ class ApacheKafka:
     def kill(self) -> None:
         """Ends it as a power cut would."""
         self._end(kill=True)
+
+    def _end(self, kill: bool) -> None:
+        if self._process is None:
+            return
+        if kill:
+            self._process.kill()
+        else:
+            self._process.terminate()
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+
+class ApacheKafka:
+    """A single node in a folder of its own; what it stored outlives `stop`, `kill` and `start`."""
+
+    def __init__(self, jars: Path, folder: Path) -> None:
+        port, controller = free_ports(2)
+        voter = {"controller.quorum.bootstrap.servers": f"127.0.0.1:{controller}"}
+        self._node = KafkaNode(jars, folder, COMMON | voter | replication(1, 1) | listeners(1, port, controller))
+        self._node.format(cluster_id(), "--standalone")
+        self.bootstrap = self._node.address
+
+    def start(self) -> None:
+        """Starts it and waits until it answers."""
+        self._node.start()
+
+    def stop(self) -> None:
+        """Ends it in order; ended already is well."""
+        self._node.stop()
+
+    def kill(self) -> None:
+        """Ends it as a power cut would."""
+        self._node.kill()
+
+    def restart(self) -> None:
+        """Ends it in order and starts it again, with its data, at the same address."""
+        self.stop()
+        self.start()
 
     def create_topic(self, name: str, partitions: int) -> None:
         """Makes a topic with the broker's defaults."""
@@ -150,33 +204,28 @@ class ApacheKafka:
         """Answers again at the same address, with what it had."""
         self.start()
 
-    @property
-    def _log(self) -> Path:
-        return self._folder / "kafka.log"
 
-    def _format(self) -> None:
-        tool = [*self._java, "kafka.tools.StorageTool"]
-        made = subprocess.run([*tool, "random-uuid"], check=True, capture_output=True, timeout=START_S)
-        options = ["format", "--standalone", "-t", made.stdout.decode().strip(), "-c", str(self._properties)]
-        with self._log.open("ab") as log:
-            subprocess.run([*tool, *options], check=True, stdout=log, stderr=log, timeout=START_S)
-
-    def _end(self, kill: bool) -> None:
-        if self._process is None:
-            return
-        if kill:
-            self._process.kill()
-        else:
-            self._process.terminate()
-        try:
-            self._process.wait(30)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
+def listeners(node: int, port: int, controller: int) -> dict[str, str]:
+    """Who a node is and where it listens."""
+    both = f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}"
+    return {"node.id": str(node), "listeners": both, "advertised.listeners": both}
 
 
-def _free_ports(count: int) -> list[int]:
+def replication(factor: int, in_sync: int) -> dict[str, str]:
+    """How many nodes hold each record, Kafka's own included, and how many must before it counts as written."""
+    own = {"transaction.state.log.min.isr": in_sync, "share.coordinator.state.topic.min.isr": in_sync}
+    factors = ("default", "offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
+    counts = own | {"min.insync.replicas": in_sync} | {f"{name}.replication.factor": factor for name in factors}
+    return {name: str(count) for name, count in counts.items()}
+
+
+def cluster_id() -> str:
+    """An id for a new cluster, as Kafka writes UUIDs; never one that would look like an option."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody listens on, all different."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [int(each.getsockname()[1]) for each in sockets]
     for each in sockets:

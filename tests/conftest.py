@@ -1,22 +1,22 @@
-"""What many tests share: the embedded broker, a real Apache Kafka, a Redis; each starts once, when first asked for."""
+"""What many tests share: Kafka and Redis, alone or in a cluster; each starts once, when first asked for."""
 
 import os
-import socket
-import subprocess
-import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import redis
 
 from features.kafka.broker import EmbeddedBroker
-from features.online import AWAY
-from features.online.server import start_command
+from tests.apache_cluster import ApacheCluster
 from tests.apache_kafka import ApacheKafka, NoKafkaError, fetched, jars_folder
+from tests.redis_cluster import RedisCluster
+from tests.redis_server import RedisServer
 
 Broker = EmbeddedBroker | ApacheKafka
 MakeTopic = Callable[[str, int], str]
+MakeRedis = Callable[..., RedisServer]
 
 
 @pytest.fixture(scope="session")
@@ -27,17 +27,34 @@ def embedded_kafka() -> Iterator[EmbeddedBroker]:
 
 
 @pytest.fixture(scope="session")
-def apache_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApacheKafka]:
-    """A real Apache Kafka without topics; skips where it can't be had, and fails instead where CI=true."""
+def kafka_jars() -> Path:
+    """The jars of Apache Kafka; skips where they can't be had, and fails instead where CI=true."""
     try:
-        kafka = ApacheKafka(fetched(jars_folder()), tmp_path_factory.mktemp("apache-kafka"))
-        kafka.start()
+        return fetched(jars_folder())
     except NoKafkaError as reason:
         if os.environ.get("CI") == "true":
             pytest.fail(f"no real Kafka: {reason}")
         pytest.skip(f"no real Kafka: {reason}")
+
+
+@pytest.fixture(scope="session")
+def apache_kafka(kafka_jars: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApacheKafka]:
+    """A real Apache Kafka without topics."""
+    kafka = ApacheKafka(kafka_jars, tmp_path_factory.mktemp("apache-kafka"))
+    kafka.start()
     yield kafka
     kafka.stop()
+
+
+@pytest.fixture
+def apache_cluster(kafka_jars: Path, tmp_path: Path) -> Iterator[ApacheCluster]:
+    """Three real brokers of one test's own, without topics; they take ten seconds to start."""
+    cluster = ApacheCluster(kafka_jars, tmp_path / "apache-cluster")
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
 
 
 @pytest.fixture(params=["embedded", "apache"])
@@ -68,21 +85,10 @@ def make_topic(broker: Broker) -> MakeTopic:
 @pytest.fixture(scope="session")
 def redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of one embedded Redis on a port of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = int(probe.getsockname()[1])
-    folder = tmp_path_factory.mktemp("redis")
-    with (folder / "redis.log").open("ab") as log:
-        process = subprocess.Popen(start_command(folder, port), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    client = redis.Redis(port=port)
-    deadline = time.monotonic() + 20
-    while not _answers(client):
-        assert process.poll() is None, (folder / "redis.log").read_text()
-        assert time.monotonic() < deadline, "Redis doesn't answer"
-        time.sleep(0.02)
-    yield f"redis://127.0.0.1:{port}"
-    client.close()
-    process.kill()
-    process.wait()
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server.url
+    server.close()
 
 
 @pytest.fixture
@@ -93,8 +99,34 @@ def redis_server(redis_process: str) -> str:
     return redis_process
 
 
-def _answers(client: redis.Redis) -> bool:
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[MakeRedis]:
+    """Starts a Redis of the test's own, to be killed, frozen or rolled back; with `appendonly` it keeps all it said."""
+    made: list[RedisServer] = []
+
+    def make(appendonly: bool = False) -> RedisServer:
+        made.append(RedisServer(tmp_path / f"redis-{len(made)}", appendonly))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def redis_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    """A Redis Cluster of three nodes; a test that takes one down must bring it up again."""
+    cluster = RedisCluster(tmp_path_factory.mktemp("redis-cluster"))
     try:
-        return bool(client.ping())
-    except AWAY:
-        return False
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.close()
+
+
+@pytest.fixture
+def redis_cluster(redis_nodes: RedisCluster) -> str:
+    """URL of a node of the Redis Cluster, which is empty."""
+    redis_nodes.clear()
+    return redis_nodes.url

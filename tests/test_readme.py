@@ -19,7 +19,7 @@ from serving.handlers import ROUTES
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 KINDRED = str(Path(sys.executable).with_name("kindred"))
-ENDLESS = {"demo", "serve", "stream"}
+ENDLESS = {"align", "demo", "serve", "stream"}
 DATA = ROOT.parent / "shared" / "data" / "online_retail.csv.gz"
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.definitions import WEIGHTS, recency
 from features.errors import BadInput
+from features.weights import WEIGHTS, recency
 from models.interactions import Csr, IdMap, Int32, Interactions, matrix_of
 
 Frame = pd.DataFrame

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from features.errors import BadInput
-from features.folds import RECENT
+from features.states import RECENT
 from models import create
 from models.contracts import Model, Progress
 from models.interactions import Csr, IdMap, Int32

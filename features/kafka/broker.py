@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,21 +21,25 @@ from confluent_kafka import cimpl
 from features.errors import Unavailable
 from features.kafka.topics import LOG_PREFIX, TOPICS
 
-_PRODUCER, _NODE = 0, 1
+_PRODUCER = 0
 _QUIET = {"log_level": "0", "bootstrap.servers": "127.0.0.1:9"}  # without servers it warns that it has none
 
 
 class EmbeddedBroker:
-    """One broker with the topics of `features.kafka.topics`, empty at every start; ends with its `with` block.
+    """A cluster with the topics of `features.kafka.topics`, empty at every start; ends with its `with` block.
 
-    `bootstrap` is its address; `incarnation` the id that its positions belong to.
+    `bootstrap` is its addresses; `incarnation` the id that its positions belong to. Its brokers, `nodes`, share one
+    memory: what one of them took, each of them has.
+
+    Args:    partitions: topics and their sizes instead of those; brokers: how many, numbered from 1.
     """
 
-    def __init__(self, partitions: Mapping[str, int] | None = None) -> None:
+    def __init__(self, partitions: Mapping[str, int] | None = None, brokers: int = 1) -> None:
         self.incarnation = uuid.uuid4().hex
+        self.nodes = range(1, brokers + 1)
         self._lib = _library()
         self._handle: int | None = self._client()
-        self._cluster = self._lib.rd_kafka_mock_cluster_new(self._handle, 1)
+        self._cluster = self._lib.rd_kafka_mock_cluster_new(self._handle, brokers)
         if not self._cluster:
             raise Unavailable("the embedded Kafka broker didn't start: no free port on loopback?")
         self.bootstrap: str = self._lib.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
@@ -46,20 +50,37 @@ class EmbeddedBroker:
 
     def create_topic(self, name: str, partitions: int) -> None:
         """Makes a topic; one that is there already is an error."""
-        self._check(self._lib.rd_kafka_mock_topic_create(self._cluster, name.encode(), partitions, 1), name)
+        self._check(
+            self._lib.rd_kafka_mock_topic_create(self._cluster, name.encode(), partitions, len(self.nodes)), name
+        )
 
     def truncate(self, topic: str, partition: int, before: int) -> None:
         """Forgets the records below an offset, as a full partition does by itself."""
         code = self._lib.rd_kafka_mock_partition_delete_records(self._cluster, topic.encode(), partition, before)
         self._check(code, f"{topic}[{partition}]")
 
-    def set_down(self) -> None:
-        """Closes every connection and takes no new one until `set_up`; what was stored stays."""
-        self._check(self._lib.rd_kafka_mock_broker_set_down(self._cluster, _NODE), "set_down")
+    def set_down(self, node: int | None = None) -> None:
+        """Closes every connection of one broker, or of all, and takes no new one until `set_up`; what was stored stays.
 
-    def set_up(self) -> None:
+        Nobody else takes over its partitions by itself: see `move_leader`.
+        """
+        for each in self._chosen(node):
+            self._check(self._lib.rd_kafka_mock_broker_set_down(self._cluster, each), f"set_down of broker {each}")
+
+    def set_up(self, node: int | None = None) -> None:
         """Answers again at the same address."""
-        self._check(self._lib.rd_kafka_mock_broker_set_up(self._cluster, _NODE), "set_up")
+        for each in self._chosen(node):
+            self._check(self._lib.rd_kafka_mock_broker_set_up(self._cluster, each), f"set_up of broker {each}")
+
+    def move_leader(self, topic: str, partition: int, node: int) -> None:
+        """Makes another broker the leader of a partition; clients learn it when the old one refuses them."""
+        code = self._lib.rd_kafka_mock_partition_set_leader(self._cluster, topic.encode(), partition, node)
+        self._check(code, f"broker {node} as the leader of {topic}[{partition}]")
+
+    def move_coordinator(self, group: str, node: int) -> None:
+        """Makes another broker the coordinator of a group; its members find it by themselves."""
+        code = self._lib.rd_kafka_mock_coordinator_set(self._cluster, b"group", group.encode(), node)
+        self._check(code, f"broker {node} as the coordinator of {group}")
 
     def close(self) -> None:
         """Ends the broker with all that it holds; a second call does nothing."""
@@ -75,6 +96,9 @@ class EmbeddedBroker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _chosen(self, node: int | None) -> Iterable[int]:
+        return self.nodes if node is None else [node]
 
     def _client(self) -> int:
         """The mock cluster hangs on a client handle, which itself never connects anywhere."""
@@ -108,6 +132,8 @@ def _library() -> ctypes.CDLL:
         "rd_kafka_mock_group_initial_rebalance_delay_ms": (None, [pointer, ctypes.c_int32]),
         "rd_kafka_mock_topic_create": (number, [pointer, text, number, number]),
         "rd_kafka_mock_partition_delete_records": (number, [pointer, text, ctypes.c_int32, ctypes.c_int64]),
+        "rd_kafka_mock_partition_set_leader": (number, [pointer, text, ctypes.c_int32, ctypes.c_int32]),
+        "rd_kafka_mock_coordinator_set": (number, [pointer, text, text, ctypes.c_int32]),
         "rd_kafka_mock_broker_set_down": (number, [pointer, ctypes.c_int32]),
         "rd_kafka_mock_broker_set_up": (number, [pointer, ctypes.c_int32]),
     }

@@ -1,9 +1,11 @@
 """Which topics there are, where a key belongs, and which log a position belongs to."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
 from confluent_kafka import KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public there, only not in its __all__
     AdminClient,
@@ -15,6 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public ther
 from features.errors import Unavailable
 
 LOG_PREFIX = "kindred-log-"  # the embedded broker's mark: the rest of this topic's name is the id of its incarnation
+_M, _LONG = np.uint32(0x5BD1E995), 64
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Topic:
 TOPICS: dict[str, Topic] = {
     "events": Topic(16, {"message.timestamp.type": "LogAppendTime"}),
     "events.rekey": Topic(16, {"message.timestamp.type": "LogAppendTime"}),
+    "identity": Topic(16, {"message.timestamp.type": "LogAppendTime"}),
     "items": Topic(4, {"cleanup.policy": "compact"}),
     "events.dead-letter": Topic(4),
 }
@@ -48,6 +52,28 @@ def murmur2(key: bytes) -> int:
         h = (h ^ int.from_bytes(key[whole:], "little")) * 0x5BD1E995 & 0xFFFFFFFF
     h = (h ^ h >> 13) * 0x5BD1E995 & 0xFFFFFFFF
     return h ^ h >> 15
+
+
+def murmur2_many(keys: Sequence[bytes]) -> npt.NDArray[np.uint32]:
+    """Kafka's hash of many keys, (n,): what murmur2 gives for each."""
+    lengths = np.fromiter(map(len, keys), np.int64, len(keys))
+    words = min(int(lengths.max(initial=0)), _LONG) // 4
+    # One key after the other, with room to read a word anywhere; a word that a key lacks is read and not used.
+    joined = np.frombuffer(b"".join(keys) + bytes(_LONG + 4), np.uint8)
+    starts = np.cumsum(lengths) - lengths
+    h = np.uint32(0x9747B28C) ^ lengths.astype(np.uint32)
+    whole = lengths // 4
+    for word in range(words):
+        k = _words(joined, starts + 4 * word) * _M
+        h = np.where(word < whole, h * _M ^ (k ^ k >> np.uint32(24)) * _M, h)
+    rest = (lengths & 3).astype(np.uint32)
+    tail = _words(joined, starts + 4 * whole) & ((np.uint32(1) << np.uint32(8) * rest) - np.uint32(1))
+    h = np.where(rest > 0, (h ^ tail) * _M, h)
+    h = (h ^ h >> np.uint32(13)) * _M
+    h ^= h >> np.uint32(15)
+    for at in np.flatnonzero(lengths > _LONG).tolist():  # or one long key would cost as much for every other
+        h[at] = murmur2(keys[at])
+    return h
 
 
 def partition_of(key: bytes, partitions: int) -> int:
@@ -127,8 +153,19 @@ def first_offsets(bootstrap: str, topic: str, timeout_s: float = 5.0) -> dict[in
 
     Raises:  Unavailable: with the servers.
     """
-    earliest = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
-    wanted = {TopicPartition(topic, part): earliest for part in range(partitions_of(bootstrap, topic))}
+    return _offsets(bootstrap, topic, OffsetSpec.earliest(), timeout_s)  # type: ignore[no-untyped-call]
+
+
+def last_offsets(bootstrap: str, topic: str, timeout_s: float = 5.0) -> dict[int, int]:
+    """The offset that the next record will get, by partition.
+
+    Raises:  Unavailable: with the servers.
+    """
+    return _offsets(bootstrap, topic, OffsetSpec.latest(), timeout_s)  # type: ignore[no-untyped-call]
+
+
+def _offsets(bootstrap: str, topic: str, which: OffsetSpec, timeout_s: float) -> dict[int, int]:
+    wanted = {TopicPartition(topic, part): which for part in range(partitions_of(bootstrap, topic))}
     if not wanted:
         return {}
     admin = _admin(bootstrap)
@@ -148,6 +185,11 @@ def metadata(bootstrap: str, timeout_s: float) -> ClusterMetadata:
         return _admin(bootstrap).list_topics(timeout=timeout_s)
     except KafkaException as error:
         raise _unavailable(bootstrap, error) from error
+
+
+def _words(data: npt.NDArray[np.uint8], at: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
+    """Little-endian words of 4 bytes at any places."""
+    return np.ascontiguousarray(data[at[:, None] + np.arange(4)]).view("<u4")[:, 0]
 
 
 def _await(bootstrap: str, names: set[str], timeout_s: float) -> None:

@@ -1,17 +1,22 @@
 """The event log in Parquet, which is the truth that everything else can be rebuilt from, and frames read from it."""
 
 from features.offline.frames import interactions, known_messages, message_keys, summary
+from features.offline.identity import component_ids, read_edges
 from features.offline.log import (
     EventLog,
     ItemLog,
     LoggedEvent,
     LoggedItem,
+    append_columns,
     append_events,
     append_items,
+    append_partitions,
+    read_columns,
     read_events,
     read_items,
 )
 from features.offline.segments import Segments
+from features.offline.training import training_frame
 
 __all__ = [
     "EventLog",
@@ -19,12 +24,18 @@ __all__ = [
     "LoggedEvent",
     "LoggedItem",
     "Segments",
+    "append_columns",
     "append_events",
     "append_items",
+    "append_partitions",
+    "component_ids",
     "interactions",
     "known_messages",
     "message_keys",
+    "read_columns",
+    "read_edges",
     "read_events",
     "read_items",
     "summary",
+    "training_frame",
 ]

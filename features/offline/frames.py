@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.definitions import WEIGHTS
 from features.offline.log import EventLog
 from features.offline.segments import Segment
+from features.weights import WEIGHTS
 
 _INTERACTIONS = """
 SELECT customer AS user_id, item.item_id AS item_id, event_time AS timestamp, event, item.quantity AS quantity

@@ -1,33 +1,18 @@
 """The event log and the item log: what the stream processor and the imports write, and everything is rebuilt from."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from features.columns import Bools, Events, Numbers, from_events
 from features.events import Event, decode
-from features.offline.segments import Segments, sources
+from features.offline.arrow import paths, stale, to_events, to_table
+from features.offline.segments import Piece, Segments, sources
 
-LINES = pa.list_(
-    pa.struct(
-        [("item_id", pa.string()), ("quantity", pa.float64()), ("price", pa.float64()), ("category", pa.string())]
-    )
-)
-EVENT_SCHEMA = pa.schema(
-    [
-        ("partition", pa.int32()),
-        ("offset", pa.int64()),
-        ("event_time", pa.int64()),
-        ("available_at", pa.int64()),
-        ("customer", pa.string()),
-        ("message_id", pa.string()),
-        ("event", pa.string()),
-        ("duplicate", pa.bool_()),
-        ("items", LINES),
-        ("value", pa.binary()),
-    ]
-)
 ITEM_SCHEMA = pa.schema(
     [
         ("partition", pa.int32()),
@@ -83,22 +68,65 @@ class ItemLog(EventLog):
         self.folder = data / "items"
 
 
+def append_columns(
+    log: Segments,
+    partition: int,
+    start: int,
+    end: int,
+    events: Events,
+    names: list[str],
+    message_ids: list[str],
+    offsets: Numbers,
+    duplicates: Bools,
+    values: list[bytes],
+) -> None:
+    """Write the offsets [start, end) of a partition.
+
+    Args:    events: those that were accepted, with all columns; and for each of them: names: the event's, known or not;
+             message_ids; offsets: ascending; duplicates: whether it was counted before; values: the bytes as they came.
+    """
+    whole = np.full(events.n, partition, np.int64)
+    append_partitions(log, {partition: (start, end)}, whole, events, names, message_ids, offsets, duplicates, values)
+
+
+def append_partitions(
+    log: Segments,
+    ranges: Mapping[int, tuple[int, int]],
+    partition: Numbers,
+    events: Events,
+    names: list[str],
+    message_ids: list[str],
+    offsets: Numbers,
+    duplicates: Bools,
+    values: list[bytes],
+) -> None:
+    """The same for several partitions at once: as many segments, made as one table.
+
+    Args:    ranges: start and end by partition; partition: (n,) of each event, ascending; offsets ascend in each.
+    """
+    table = to_table(partition.astype(np.int32), events, names, message_ids, offsets, duplicates, values)
+    pieces = []
+    for each, (start, end) in ranges.items():
+        first, last = np.searchsorted(partition, [each, each + 1]).tolist()
+        date = int(events.available[first]) if last > first else 0
+        pieces.append(Piece(each, start, end, date, table.slice(first, last - first)))
+    log.append_all(pieces)
+
+
 def append_events(log: Segments, partition: int, start: int, end: int, rows: list[LoggedEvent]) -> None:
     """Write the offsets [start, end) of a partition; rows holds those of them that were accepted."""
-    columns: dict[str, list[Any]] = {
-        "partition": [row.partition for row in rows],
-        "offset": [row.offset for row in rows],
-        "event_time": [row.event.event_time for row in rows],
-        "available_at": [row.available_at for row in rows],
-        "customer": [row.event.customer for row in rows],
-        "message_id": [row.event.message_id for row in rows],
-        "event": [row.event.name for row in rows],
-        "duplicate": [row.duplicate for row in rows],
-        "items": [_lines(row.event) for row in rows],
-        "value": [row.value for row in rows],
-    }
-    date = rows[0].available_at if rows else 0
-    log.append(start, end, partition, date, pa.table(columns, schema=EVENT_SCHEMA))
+    append_columns(
+        log,
+        partition,
+        start,
+        end,
+        from_events([row.event for row in rows], [row.available_at for row in rows]),
+        [row.event.name for row in rows],
+        [row.event.message_id for row in rows],
+        np.array([row.offset for row in rows], np.int64),
+        np.array([row.duplicate for row in rows], bool),
+        [row.value for row in rows],
+    )
 
 
 def append_items(log: Segments, partition: int, start: int, end: int, rows: list[LoggedItem], now: int) -> None:
@@ -115,8 +143,8 @@ def read_events(
 
     Args:    positions: where to start each partition, leaving out the others; None is all of everything.
     """
-    names = ("partition", "offset", "available_at", "duplicate", "value")
-    for table in log.tables(positions, batch_rows):
+    names = ["partition", "offset", "available_at", "duplicate", "value"]
+    for table in log.tables(positions, batch_rows, lambda _: names):
         columns = [table.column(name).to_pylist() for name in names]
         rows = [
             LoggedEvent(partition, offset, available_at, decode(value, available_at), duplicate, value)
@@ -124,6 +152,28 @@ def read_events(
         ]
         if rows:
             yield rows
+
+
+def read_columns(
+    log: Segments,
+    positions: dict[int, int] | None = None,
+    batch_rows: int = 20_000,
+    columns: Collection[str] | None = None,
+) -> Iterator[tuple[int, Numbers, Bools, Events]]:
+    """Batches of one partition each, in offset order: the partition, offsets (n,), whether each is a duplicate, events.
+
+    Args:    positions: where to start each partition, leaving out the others; None is all of everything.
+             columns: the only numbers and texts of Events that are needed; None is all.
+    """
+    wanted = paths(columns)
+
+    def needed(file: pq.ParquetFile) -> list[str]:
+        return [*wanted, "value"] if stale(file.read(["event", "layout"])).any() else wanted
+
+    for table in log.tables(positions, batch_rows, needed):
+        if table.num_rows:
+            offsets, duplicates = table["offset"].to_numpy(), table["duplicate"].to_numpy()
+            yield table["partition"][0].as_py(), offsets, duplicates, to_events(table, columns)
 
 
 def read_items(
@@ -134,15 +184,3 @@ def read_items(
         rows = [LoggedItem(**row) for row in table.to_pylist()]
         if rows:
             yield rows
-
-
-def _lines(event: Event) -> list[dict[str, Any]]:
-    return [
-        {
-            "item_id": line.item_id,
-            "quantity": 1.0 if line.quantity is None else line.quantity,
-            "price": line.price,
-            "category": line.category,
-        }
-        for line in event.lines
-    ]

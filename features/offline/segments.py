@@ -8,7 +8,8 @@ counts each offset once, whatever files there are. That makes a log exactly-once
 import os
 import re
 import uuid
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -20,8 +21,11 @@ import pyarrow.parquet as pq
 COMPACT_ROWS = 200_000
 KEEP_MS = 5 * 60_000
 MUCH = 4
+WRITERS, ALONE = 4, 3
 
 _NAME = re.compile(r"(\d{3,})-(\d{15})-(\d{15})\.parquet")
+
+Columns = Callable[[pq.ParquetFile], list[str]]
 
 
 class Segment(NamedTuple):
@@ -32,6 +36,16 @@ class Segment(NamedTuple):
     end: int
     path: Path
     first: int
+
+
+class Piece(NamedTuple):
+    """The offsets [start, end) of a partition, to be filed under the day of `date_ms` (ms UTC)."""
+
+    partition: int
+    start: int
+    end: int
+    date_ms: int
+    table: pa.Table
 
 
 class Segments:
@@ -54,24 +68,38 @@ class Segments:
 
     def append(self, start: int, end: int, partition: int, date_ms: int, table: pa.Table) -> None:
         """Write the offsets [start, end) durably: when this returns, a crash of the machine loses none of them."""
-        _write(self._path(partition, start, end, date_ms), table)
+        self.append_all([Piece(partition, start, end, date_ms, table)])
 
-    def tables(self, positions: dict[int, int] | None, batch_rows: int) -> Iterator[pa.Table]:
+    def append_all(self, pieces: Sequence[Piece]) -> None:
+        """Write several pieces, each as `append` does; a crash in between leaves some of them."""
+        files = [(self._path(each.partition, each.start, each.end, each.date_ms), each.table) for each in pieces]
+        if len(files) < ALONE:
+            for file in files:
+                _write(*file)
+            return
+        with ThreadPoolExecutor(WRITERS) as pool:  # the disk is waited for by all of them at once
+            list(pool.map(lambda file: _write(*file), files))
+
+    def tables(
+        self, positions: dict[int, int] | None, batch_rows: int, columns: Columns | None = None
+    ) -> Iterator[pa.Table]:
         """Tables of one partition each, in offset order, of about `batch_rows` rows however small the segments are.
 
         Args:    positions: where to start each partition, leaving out the others; None is all of everything.
+                 columns: which of a file's columns to read; `offset` is one of them. A column that some files have is
+                 null in the rows of the others.
         """
         waiting: list[pa.Table] = []
         partition, rows = -1, 0
-        for segment, piece in self._pieces(positions, batch_rows):
+        for segment, piece in self._pieces(positions, batch_rows, columns):
             if waiting and (segment.partition != partition or rows >= batch_rows):
-                yield pa.concat_tables(waiting)
+                yield pa.concat_tables(waiting, promote_options="default")
                 waiting, rows = [], 0
             partition = segment.partition
             waiting.append(piece)
             rows += piece.num_rows
         if waiting:
-            yield pa.concat_tables(waiting)
+            yield pa.concat_tables(waiting, promote_options="default")
 
     def compact(self, now_ms: int, partitions: Collection[int] | None = None) -> int:
         """Merge runs of small segments, and drop files that were replaced a while ago; returns files merged.
@@ -88,20 +116,25 @@ class Segments:
             path.unlink(missing_ok=True)
         merged = 0
         for run in _runs(planned):
-            table = pa.concat_tables([_read(segment) for segment in run])
+            table = pa.concat_tables([_read(segment) for segment in run], promote_options="default")
             _write(run[0].path.parent / _name(run[0].partition, run[0].first, run[-1].end), table)
             merged += len(run)
         return merged
 
-    def _pieces(self, positions: dict[int, int] | None, batch_rows: int) -> Iterator[tuple[Segment, pa.Table]]:
+    def _pieces(
+        self, positions: dict[int, int] | None, batch_rows: int, columns: Columns | None
+    ) -> Iterator[tuple[Segment, pa.Table]]:
         for segment in self.plan():
             first = segment.first
             if positions is not None:
                 first = max(first, positions.get(segment.partition, segment.end))
             if segment.end > first:
                 with pq.ParquetFile(segment.path) as file:
-                    for batch in file.iter_batches(batch_size=batch_rows):
-                        yield segment, pa.table(batch.filter(pc.greater_equal(batch.column("offset"), first)))
+                    names = None if columns is None else columns(file)
+                    for batch in file.iter_batches(batch_size=batch_rows, columns=names):
+                        if first > segment.start:
+                            batch = batch.filter(pc.greater_equal(batch.column("offset"), first))  # noqa: PLW2901
+                        yield segment, pa.Table.from_batches([batch])
 
     def _all(self) -> Iterator[Segment]:
         for path in self.folder.glob("date=*/*.parquet"):

@@ -1,23 +1,42 @@
-"""All of Redis: customers' states with their positions, the catalogue, popularity, the embedded server."""
+"""All of Redis: customers' states with their positions, items, identity, the catalogue, the embedded server."""
 
+from features.online import generations
+from features.online.batch import Batch, Client, Script
 from features.online.catalogue import CHANNEL, CatalogueReader, CatalogueStore
-from features.online.client import AWAY, Client, answers, check, connect, connect_async
+from features.online.client import AWAY, answers, check, connect, connect_async
+from features.online.identity import IdentityReader, IdentityStore
+from features.online.items import ItemReader, item_features
 from features.online.popularity import popular
 from features.online.reader import ProfileReader
+from features.online.snapshot import Bucket, customers_of, snapshot
 from features.online.state import BucketCommit, StateStore
+from features.online.tiles import Merger
+from features.tiles import Tiles
 
 __all__ = [
     "AWAY",
     "CHANNEL",
+    "Batch",
+    "Bucket",
     "BucketCommit",
     "CatalogueReader",
     "CatalogueStore",
     "Client",
+    "IdentityReader",
+    "IdentityStore",
+    "ItemReader",
+    "Merger",
     "ProfileReader",
+    "Script",
     "StateStore",
+    "Tiles",
     "answers",
     "check",
     "connect",
     "connect_async",
+    "customers_of",
+    "generations",
+    "item_features",
     "popular",
+    "snapshot",
 ]

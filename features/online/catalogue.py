@@ -7,11 +7,11 @@ import logging
 from collections.abc import Iterable
 from typing import cast
 
-import redis
 import redis.asyncio
 
 from features.errors import BadInput, Rewound
 from features.items import Item, decode_item, encode_item
+from features.online.batch import Client
 
 logger = logging.getLogger("kindred.catalogue")
 
@@ -52,7 +52,7 @@ return made
 class CatalogueStore:
     """Writes of the catalogue, by the stream processor and the imports."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: Client) -> None:
         self.client = client
         self._upsert = client.register_script(_UPSERT)
         self._stub = client.register_script(_STUB)

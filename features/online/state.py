@@ -1,18 +1,23 @@
 """Customers' states by bucket, committed together with the position that they reflect.
 
-Keys of bucket 17: `{b:17}:m` (version, and per source an epoch and the next offset), `{b:17}:u:<customer>` (packed
-state), `{b:17}:pop:<day>` (weighted events by item). One hash tag a bucket: one script call changes all or nothing.
+Keys of bucket 17 in generation 3fa9c1 of the features: `{b:17}:3fa9c1:m` (version, newest tile, and per source an epoch
+and the next offset), `{b:17}:3fa9c1:u:<user>` and `:a:<visitor>` (packed states), `{b:17}:3fa9c1:t:<step>:<start>`
+(what the bucket adds to items and to all), `{b:17}:3fa9c1:dirty` (all of these, by the version that changed each last),
+`{b:17}:3fa9c1:changes` (a stream of the newest additions, an entry a version). One hash tag a bucket: one script call
+changes all or nothing, on one node of a cluster.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
-import redis
+import msgspec
 
 from features.errors import BadSetting, Fenced, Rewound
 from features.kafka.topics import bucket_of
+from features.online.batch import Batch, Client, Script
+from features.tiles import Tiles
 
-POPULARITY_DAYS = 28
 BUCKETS = "kindred:buckets"
 
 _CLAIM = """
@@ -20,39 +25,53 @@ local epoch = redis.call('HINCRBY', KEYS[1], 'epoch:' .. ARGV[1], 1)
 return {epoch, redis.call('HGET', KEYS[1], 'next:' .. ARGV[1]) or '0'}
 """
 
-# ARGV: source, epoch, version, expected position, next position, bucket, states..., (day, item, weight)...
-# KEYS: meta, then one key a state. Popularity older than the window is skipped, and dropped as the newest day moves on:
-# what is left depends on the events alone, not on their order.
-_COMMIT = """
-local meta, source = KEYS[1], ARGV[1]
-local have = redis.call('HMGET', meta, 'epoch:' .. source, 'version', 'next:' .. source, 'day')
-if have[1] ~= ARGV[2] then return {'fenced', '0'} end
-if (have[3] or '0') ~= ARGV[4] then return {'rewound', have[3] or '0'} end
-if (have[2] or '0') ~= ARGV[3] then return {'changed', '0'} end
-local n = #KEYS - 1
-for i = 1, n do redis.call('SET', KEYS[i + 1], ARGV[6 + i]) end
-local newest, window = tonumber(have[4] or '0'), tonumber('%(days)d')
-local before = newest
-for i = 7 + n, #ARGV, 3 do newest = math.max(newest, tonumber(ARGV[i])) end
-for i = 7 + n, #ARGV, 3 do
-  if tonumber(ARGV[i]) > newest - window then
-    redis.call('HINCRBY', '{b:' .. ARGV[6] .. '}:pop:' .. ARGV[i], ARGV[i + 1], ARGV[i + 2])
+CHANGES = 64  # commits that a merger may lie behind, and the largest additions that it can read of one:
+LARGEST = 16_384  # beyond, it looks at whole tiles
+
+# KEYS: meta, then one key a state. ARGV: source, epoch, version, expected position, next position, prefix of the
+# bucket, newest tile of the batch, keep (msgpack: step to tiles kept), tiles (msgpack: step to start to field to
+# addition), states... Tiles older than what is kept are skipped, and dropped as the newest one moves on: what is left
+# depends on the events alone, not on their order. A sum that would pass 64 bits stays: it must not stop the bucket.
+_COMMIT = f"""
+local meta, source, prefix = KEYS[1], ARGV[1], ARGV[6]
+local have = redis.call('HMGET', meta, 'epoch:' .. source, 'version', 'next:' .. source, 'newest')
+if have[1] ~= ARGV[2] then return {{'fenced', '0'}} end
+if (have[3] or '0') ~= ARGV[4] then return {{'rewound', have[3] or '0'}} end
+if (have[2] or '0') ~= ARGV[3] then return {{'changed', '0'}} end
+local keeps, tiles = cmsgpack.unpack(ARGV[8]), cmsgpack.unpack(ARGV[9])
+for i = 2, #KEYS do
+  if ARGV[8 + i] == '' then redis.call('DEL', KEYS[i]) else redis.call('SET', KEYS[i], ARGV[8 + i]) end
+end
+local before = tonumber(have[4] or '0')
+local newest = math.max(before, tonumber(ARGV[7]))
+local version = string.format('%d', tonumber(ARGV[3]) + 1)
+for step, keep in pairs(keeps) do
+  local oldest = math.floor(newest / step) - keep
+  for at = math.max(math.floor(before / step) - keep, 0), math.min(oldest - 1, math.floor(before / step)) do
+    local name = string.format('t:%d:%d', step, at * step)
+    if redis.call('ZREM', prefix .. 'dirty', name) == 1 then redis.call('DEL', prefix .. name) end
+  end
+  for start, fields in pairs(tiles[step] or {{}}) do
+    if math.floor(start / step) >= oldest then
+      local name = string.format('t:%d:%d', step, start)
+      for field, more in pairs(fields) do redis.pcall('HINCRBY', prefix .. name, field, more) end
+      redis.call('ZADD', prefix .. 'dirty', version, name)
+    end
   end
 end
-for day = before - window + 1, math.min(before, newest - window) do
-  redis.call('DEL', '{b:' .. ARGV[6] .. '}:pop:' .. string.format('%%d', day))
-end
-redis.call('HSET', meta, 'next:' .. source, ARGV[5], 'day', string.format('%%d', newest))
-redis.call('HINCRBY', meta, 'version', 1)
-return {'done', '0'}
-""" % {"days": POPULARITY_DAYS}  # noqa: UP031 - Lua is full of braces
+local told = #ARGV[9] <= {LARGEST} and ARGV[9] or ''
+redis.call('XADD', prefix .. 'changes', 'MAXLEN', '~', {CHANGES}, version .. '-0', 't', told)
+redis.call('HSET', meta, 'next:' .. source, ARGV[5], 'newest', string.format('%d', newest), 'version', version)
+return {{'done', '0'}}
+"""
 
 
 @dataclass(frozen=True)
 class BucketCommit:
     """What one batch changes in one bucket: it was built on `version` and `position`, and leads to `next_position`.
 
-    `states` maps raw customer ids to packed profiles, `popularity` (day since 1970, item_id) to weight.
+    `states` maps raw customer ids to packed states, empty for one to be taken away; `tiles` is what the batch adds to
+    items and to all customers together; `newest` is the tile of its newest event.
     """
 
     bucket: int
@@ -60,22 +79,28 @@ class BucketCommit:
     position: int
     next_position: int
     states: dict[str, bytes] = field(default_factory=dict)
-    popularity: dict[tuple[int, str], int] = field(default_factory=dict)
+    tiles: Tiles = field(default_factory=dict)
+    newest: int = 0
 
 
 class StateStore:
     """All reads and writes of states by one worker.
 
-    `source` names the log that positions count in, `buckets` is fixed for life.
+    `source` names the log that positions count in, `buckets` is fixed for life, `generation` is that of the table of
+    features, `keep` says how many tiles of each step are kept.
     """
 
-    def __init__(self, client: redis.Redis, source: str, buckets: int) -> None:
+    def __init__(
+        self, client: Client, source: str, buckets: int, generation: str, keep: Mapping[int, int] | None = None
+    ) -> None:
         self.client = client
         self.source = source
         self.buckets = buckets
+        self.generation = generation
         self.epochs: dict[int, int] = {}
-        self._claim = client.register_script(_CLAIM)
-        self._commit = client.register_script(_COMMIT)
+        self._keep = msgspec.msgpack.encode(dict(keep or {}))
+        self._claim = Script(client, _CLAIM)
+        self._commit = Script(client, _COMMIT)
 
     def claim(self, buckets: list[int]) -> dict[int, int]:
         """Become the only writer of these buckets for this source; returns each one's next offset.
@@ -83,33 +108,43 @@ class StateStore:
         Raises:  BadSetting: the states here were written with another number of buckets.
         """
         check_buckets(self.client, self.buckets)
-        with self.client.pipeline(transaction=False) as pipe:
-            for bucket in buckets:
-                self._claim(keys=[meta_key(bucket)], args=[self.source], client=pipe)
-            answers = pipe.execute()
+        batch = Batch(self.client)
+        for bucket in buckets:
+            batch.script(self._claim, [meta_key(bucket, self.generation)], [self.source])
+        answers = batch.execute()
         for bucket, (epoch, _) in zip(buckets, answers, strict=True):
             self.epochs[bucket] = int(epoch)
         return {bucket: int(position) for bucket, (_, position) in zip(buckets, answers, strict=True)}
 
     def positions(self) -> dict[int, int]:
         """Each bucket's next offset in this source, without claiming anything."""
-        with self.client.pipeline(transaction=False) as pipe:
-            for bucket in range(self.buckets):
-                pipe.hget(meta_key(bucket), f"next:{self.source}")
-            return {bucket: int(position or 0) for bucket, position in enumerate(pipe.execute())}
+        batch = Batch(self.client)
+        for bucket in range(self.buckets):
+            batch.add("HGET", meta_key(bucket, self.generation), f"next:{self.source}")
+        return {bucket: int(position or 0) for bucket, position in enumerate(batch.execute())}
 
-    def read(self, customers: dict[int, list[str]]) -> dict[int, tuple[int, list[bytes | None]]]:
+    def read(self, customers: Mapping[int, list[str]]) -> dict[int, tuple[int, list[bytes | None]]]:
         """Per bucket its version and the packed states of the given customers, in their order.
 
-        The version is read first: if somebody commits in between, the commit that builds on this one is refused.
+        The version is read first: if somebody commits in between, the commit that builds on this one is refused. The
+        epoch is read last: a worker that another has followed must not take that one's states for what it built on,
+        and write to the log that all its events were counted before.
+
+        Raises:  Fenced: another worker has claimed a bucket that this one had.
         """
-        with self.client.pipeline(transaction=False) as pipe:
-            for bucket, ids in customers.items():
-                pipe.hget(meta_key(bucket), "version")
-                if ids:
-                    pipe.mget([state_key(bucket, customer) for customer in ids])
-            answers = iter(pipe.execute())
-        return {bucket: (int(next(answers) or 0), next(answers) if ids else []) for bucket, ids in customers.items()}
+        batch = Batch(self.client)
+        for bucket, ids in customers.items():
+            batch.add("HGET", meta_key(bucket, self.generation), "version")
+            if ids:
+                batch.add("MGET", *[state_key(bucket, self.generation, customer) for customer in ids])
+            batch.add("HGET", meta_key(bucket, self.generation), f"epoch:{self.source}")
+        answers = iter(batch.execute())
+        found = {}
+        for bucket, ids in customers.items():
+            found[bucket] = int(next(answers) or 0), next(answers) if ids else []
+            if int(next(answers) or 0) != self.epochs.get(bucket, 0) and bucket in self.epochs:
+                raise Fenced(bucket)
+        return found
 
     def commit(self, commits: list[BucketCommit]) -> list[BucketCommit]:
         """Write each bucket's states and position at once, or nothing of that bucket.
@@ -117,10 +152,10 @@ class StateStore:
         Returns: the commits that another source's writer overtook: read again, fold again, commit again.
         Raises:  Fenced: another worker claimed the bucket; Rewound: its position isn't the one built on.
         """
-        with self.client.pipeline(transaction=False) as pipe:
-            for commit in commits:
-                self._send(pipe, commit)
-            answers = pipe.execute()
+        batch = Batch(self.client)
+        for commit in commits:
+            self._send(batch, commit)
+        answers = batch.execute()
         for commit, (outcome, position) in zip(commits, answers, strict=True):
             if outcome == b"fenced":
                 raise Fenced(commit.bucket)
@@ -128,23 +163,31 @@ class StateStore:
                 raise Rewound(f"bucket {commit.bucket}", int(position))
         return [commit for commit, (outcome, _) in zip(commits, answers, strict=True) if outcome == b"changed"]
 
-    def _send(self, pipe: "redis.client.Pipeline", commit: BucketCommit) -> None:
-        keys = [meta_key(commit.bucket), *(state_key(commit.bucket, customer) for customer in commit.states)]
-        args: list[str | int | bytes] = [
+    def _send(self, batch: Batch, commit: BucketCommit) -> None:
+        bucket, generation = commit.bucket, self.generation
+        keys = [meta_key(bucket, generation)]
+        keys += [state_key(bucket, generation, customer) for customer in commit.states]
+        args: list[Any] = [
             self.source,
-            self.epochs.get(commit.bucket, 0),
+            self.epochs.get(bucket, 0),
             commit.version,
             commit.position,
             commit.next_position,
-            commit.bucket,
+            prefix_of(bucket, generation),
+            commit.newest,
+            self._keep,
+            msgspec.msgpack.encode({step: _exact(starts) for step, starts in commit.tiles.items()}),
             *commit.states.values(),
         ]
-        for (day, item_id), weight in commit.popularity.items():
-            args += [day, item_id, weight]
-        self._commit(keys=keys, args=args, client=pipe)
+        batch.script(self._commit, keys, args)
 
 
-def check_buckets(client: redis.Redis, buckets: int) -> None:
+def _exact(starts: dict[int, dict[str, int]]) -> dict[int, dict[str, str]]:
+    """Additions as texts: Lua's numbers hold 53 bits."""
+    return {start: {name: str(more) for name, more in fields.items()} for start, fields in starts.items()}
+
+
+def check_buckets(client: Client, buckets: int) -> None:
     """The first writer fixes the number of buckets for life; raises BadSetting for any other one."""
     client.setnx(BUCKETS, buckets)
     fixed = int(cast("bytes", client.get(BUCKETS)))
@@ -154,14 +197,24 @@ def check_buckets(client: redis.Redis, buckets: int) -> None:
         )
 
 
-def meta_key(bucket: int) -> str:
+def prefix_of(bucket: int, generation: str) -> str:
+    """What all keys of a bucket begin with."""
+    return f"{{b:{bucket}}}:{generation}:"
+
+
+def meta_key(bucket: int, generation: str) -> str:
     """Where a bucket keeps its version, epochs and positions."""
-    return f"{{b:{bucket}}}:m"
+    return f"{{b:{bucket}}}:{generation}:m"
 
 
-def state_key(bucket: int, customer: str) -> str:
+def state_key(bucket: int, generation: str, customer: str) -> str:
     """Where the state of a raw id (`u:...` or `a:...`) is kept."""
-    return f"{{b:{bucket}}}:{customer}"
+    return f"{{b:{bucket}}}:{generation}:{customer}"
+
+
+def tile_key(bucket: int, generation: str, step: int, start: int) -> str:
+    """Where a bucket keeps what it adds to items in a tile."""
+    return f"{{b:{bucket}}}:{generation}:t:{step}:{start}"
 
 
 def bucket_of_customer(customer: str, buckets: int) -> int:

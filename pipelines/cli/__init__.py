@@ -7,10 +7,10 @@ from typing import Any, NoReturn
 import typer
 
 from features.errors import BadInput, KindredError
-from pipelines.cli import data, models, run
+from pipelines.cli import data, live, models, run
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
-for part in (run, data, models):
+for part in (run, live, data, models):
     app.add_typer(part.app)
 INTERRUPTED = 130  # what Typer makes of Ctrl-C
 

@@ -103,27 +103,3 @@ def simulate(
     end = (day(until, "until") or 0) + 86_400_000
     write(Shop(events=events, until=end, seed=seed, days=days, customers=customers, items=items), output)
     console.say(f"wrote {output / 'items.jsonl'} and {output / 'events.jsonl.gz'}")
-
-
-@app.command()
-def features(json: Json = False) -> None:
-    """The features, what they mean and what they are made of."""
-    from features.definitions import FEATURES
-
-    rows = [(f.name, f.dtype, f.unit, f.description) for f in FEATURES.values()]
-    if json:
-        console.as_json([dict(zip(("name", "dtype", "unit", "description"), row, strict=True)) for row in rows])
-    else:
-        console.table("", ("feature", "type", "unit", "what it is"), rows)
-
-
-@app.command()
-def backfill() -> None:
-    """Fold whatever the event log holds beyond the live state into Redis."""
-    from features.offline import EventLog, ItemLog
-    from pipelines.backfill import restore
-    from pipelines.embedded import parts
-
-    with parts(from_environment(), "redis") as settings, redis_of(settings) as client:
-        folded = restore(client, EventLog(settings.data), ItemLog(settings.data), settings.buckets)
-    console.say(f"folded {folded} events")

@@ -66,11 +66,11 @@ def day(text: str, option: str) -> int | None:
         raise BadInput(f"{option} must be a day as YYYY-MM-DD, got {text!r}", option) from error
 
 
-def duration(text: str) -> int:
+def duration(text: str, option: str = "holdout") -> int:
     """Milliseconds of a duration such as 30d or 12h."""
     units = {"h": 3_600_000, "d": 86_400_000}
     if len(text) < 2 or text[-1] not in units or not text[:-1].isdigit() or int(text[:-1]) < 1:
-        raise BadInput(f"holdout must be a number of days or hours such as 30d or 12h, got {text!r}", "holdout")
+        raise BadInput(f"{option} must be a number of days or hours such as 30d or 12h, got {text!r}", option)
     return int(text[:-1]) * units[text[-1]]
 
 

@@ -2,7 +2,6 @@
 
 # ruff: noqa: PLC0415 - each command imports its job when it is called: MLflow takes seconds, and `--help` needs none
 import signal
-import threading
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -76,23 +75,6 @@ def serve(
         children.start("service", command, environment)
         console.say(f"serving on http://{host}:{port}, log in {settings.data / 'logs' / 'service.log'}")
         wait_for_end(children)
-
-
-@app.command()
-def stream() -> None:
-    """The stream processor: Kafka to live state and event log."""
-    import logging
-
-    from features.online import connect
-    from pipelines.embedded import parts
-    from pipelines.stream import run
-
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    with parts(from_environment(), "redis", "kafka") as settings:
-        run(settings, connect(settings.redis), stopping.is_set)
 
 
 @keys.command("issue")

@@ -36,6 +36,19 @@ def test_settings_survive_the_way_through_an_environment() -> None:
     assert to_environment(settings).keys() == VARIABLES.keys()
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis+cluster://a:7000",
+        "rediss+cluster://user:secret@a:7000,b:7001",
+        "redis+cluster://[::1]:7000/",
+        "unix:///r.s",
+    ],
+)
+def test_a_redis_may_be_a_cluster_of_several_nodes(url: str) -> None:
+    assert from_environment({"KINDRED_REDIS": url}).redis == url
+
+
 def test_spaces_and_a_trailing_slash_are_forgiven() -> None:
     settings = from_environment(
         {"KINDRED_MLFLOW": " http://host:5000/ ", "KINDRED_REPEATABLE": " food , ", "KINDRED_MODELS": "als, trending"}
@@ -55,6 +68,10 @@ def test_spaces_and_a_trailing_slash_are_forgiven() -> None:
         ("KINDRED_KAFKA", "host:²"),
         ("KINDRED_REDIS", "localhost:6379"),
         ("KINDRED_REDIS", "redis://host:port"),
+        ("KINDRED_REDIS", "redis+cluster://"),
+        ("KINDRED_REDIS", "redis+cluster://host"),
+        ("KINDRED_REDIS", "redis+cluster://host:6379,other"),
+        ("KINDRED_REDIS", "rediss+cluster://host:6379/2"),
         ("KINDRED_MLFLOW", "host:5000"),
         ("KINDRED_MLFLOW", "http://host:99999"),
         ("KINDRED_BUCKETS", "0"),
@@ -73,7 +90,7 @@ def test_a_value_that_cannot_be_used_is_refused_with_its_name(name: str, value: 
 
 
 def test_a_password_never_shows_in_a_complaint() -> None:
-    for value in ("http://user:se@cret@host", "redis://user:se@cret@host:port"):
+    for value in ("http://user:se@cret@host", "redis://user:se@cret@host:port", "redis+cluster://u:se@cret@host"):
         with pytest.raises(BadSetting) as refused:
             from_environment({"KINDRED_REDIS": value})
         assert "cret@" not in str(refused.value)

@@ -13,6 +13,8 @@ from tests.apache_kafka import ApacheKafka
 from tests.mlflow_server import mlflow_folder, mlflow_url
 from tests.pipelines.stream_world import World
 
+MakeWorld = Callable[..., World]
+
 __all__ = ["mlflow_folder", "mlflow_url"]
 
 
@@ -31,12 +33,32 @@ def new_broker() -> Iterator[Callable[[], EmbeddedBroker]]:
 
 
 @pytest.fixture
-def world(new_broker: Callable[[], EmbeddedBroker], redis_server: str, tmp_path: Path) -> Iterator[World]:
-    """An embedded broker and an empty Redis."""
+def kafka_of_ones_own(new_broker: Callable[[], EmbeddedBroker]) -> Iterator[EmbeddedBroker]:
+    """An embedded broker that nobody else uses."""
     with new_broker() as broker:
-        made = World(Settings(data=tmp_path, kafka=broker.bootstrap, redis=redis_server))
-        yield made
-        made.close()
+        yield broker
+
+
+@pytest.fixture
+def make_world() -> Iterator[MakeWorld]:
+    """Makes worlds of a test's own servers; their workers end with the test, however it ends."""
+    made: list[World] = []
+
+    def make(settings: Settings, clean: str = "") -> World:
+        made.append(World(settings, clean))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def world(kafka_of_ones_own: EmbeddedBroker, redis_server: str, tmp_path: Path) -> Iterator[World]:
+    """An embedded broker and an empty Redis."""
+    made = World(Settings(data=tmp_path, kafka=kafka_of_ones_own.bootstrap, redis=redis_server))
+    yield made
+    made.close()
 
 
 @pytest.fixture

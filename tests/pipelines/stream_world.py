@@ -2,46 +2,49 @@
 
 import json
 import os
-import random
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import confluent_kafka
-import redis
 
-from features.errors import MalformedEvent
-from features.events import Event, decode, partition_key
-from features.folds import Profile, fold, pack
+from features.definitions import FEATURES
+from features.events import decode, partition_key
 from features.kafka.consumer import Record
 from features.kafka.producer import Producer
-from features.kafka.topics import log_id, partition_of, partitions_of
-from features.offline import EventLog, LoggedEvent, read_events
-from features.online import StateStore, connect
+from features.kafka.topics import log_id, partitions_of
+from features.offline import LoggedEvent
+from features.online import AWAY, Client, StateStore, connect
+from features.online.state import meta_key
 from features.settings import Settings, to_environment
 from pipelines.backfill import source_name
 from pipelines.stream import Processor
+from tests.pipelines.stream_truth import assert_exact, logged
+from tests.pipelines.traffic import BASE, traffic
 
-BASE = 1_767_225_600_000  # 2026-01-01
 ROOT = Path(__file__).parents[2]
-Topics = ("events", "events.rekey")
+TOPICS = ("events", "events.rekey")
+READ = {"events": FEATURES.generation, "events.rekey": FEATURES.generation, "identity": "identity"}
 
 
 @dataclass
 class World:
-    """`settings` lead to the servers; `produced` counts what was sent to `events`."""
+    """`settings` lead to the servers; `clean` is an empty Redis for what is compared with."""
 
     settings: Settings
-    produced: int = 0
+    clean: str = ""
     workers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.client = connect(self.settings.redis)
         self.producer = Producer(self.settings.kafka, linger_ms=0)
+        self._names: dict[str, str] = {}
 
     def close(self) -> None:
         """Ends its workers and connections."""
@@ -61,12 +64,10 @@ class World:
     def send_raw(self, raw: bytes | None, key: bytes | None, topic: str = "events") -> None:
         """Puts any bytes into Kafka; waits for nothing."""
         self.producer.send(topic, key, raw)
-        self.produced += topic == "events"
 
     def records(self, topic: str, starts: dict[int, int] | None = None) -> list[Record]:
         """What a topic holds, all or from these offsets on, by partition and offset."""
-        ends = self.ends(topic)
-        left = {p: end for p, end in ends.items() if (starts or {}).get(p, 0) < end}
+        left = {p: end for p, end in self.ends(topic).items() if (starts or {}).get(p, 0) < end}
         kafka = confluent_kafka.Consumer({"bootstrap.servers": self.settings.kafka, "group.id": "test"})
         kafka.assign([confluent_kafka.TopicPartition(topic, p, (starts or {}).get(p, 0)) for p in left])
         found: list[Record] = []
@@ -84,7 +85,7 @@ class World:
     def ends(self, topic: str) -> dict[int, int]:
         """Each partition's end in Kafka."""
         kafka = confluent_kafka.Consumer({"bootstrap.servers": self.settings.kafka, "group.id": "test"})
-        places = [confluent_kafka.TopicPartition(topic, p) for p in range(partitions_of(self.settings.kafka, topic))]
+        places = [confluent_kafka.TopicPartition(topic, p) for p in range(self.partitions(topic))]
         ends: dict[int, int] = {}
         deadline = time.monotonic() + 30
         while len(ends) < len(places):
@@ -97,81 +98,56 @@ class World:
 
     def name(self, topic: str) -> str:
         """The source of a topic."""
-        return source_name(topic, log_id(self.settings.kafka, topic), partitions_of(self.settings.kafka, topic))
+        if topic not in self._names:
+            kafka = self.settings.kafka
+            self._names[topic] = source_name(topic, log_id(kafka, topic), partitions_of(kafka, topic))
+        return self._names[topic]
 
-    def expected(self, before: Iterable[Event] = ()) -> dict[str, bytes]:
-        """Every customer's packed state, by one pass over Kafka's topics that shares nothing with the processor.
+    def partitions(self, topic: str) -> int:
+        """How many partitions a topic has."""
+        return int(self.name(topic).rpartition(".p")[2]) if topic in READ else partitions_of(self.settings.kafka, topic)
 
-        Args:    before: events that came another way.
-        """
-        profiles: dict[str, Profile] = {}
-        for each in before:
-            fold(profiles.setdefault(each.customer, Profile()), each)
-        for topic in Topics:
-            for _, each in rightly_placed(self.records(topic), partitions_of(self.settings.kafka, topic)):
-                fold(profiles.setdefault(each.customer, Profile()), each)
-        return {customer: pack(profile) for customer, profile in profiles.items()}
-
-    def states(self, client: redis.Redis | None = None) -> dict[str, bytes]:
-        """Every customer's packed state as Redis has it."""
-        client = client or self.client
-        keys = [key for key in client.scan_iter(count=1_000) if b"}:u:" in key or b"}:a:" in key]
-        values = cast("list[bytes]", client.mget(keys)) if keys else []
-        return {key.decode().partition("}:")[2]: value for key, value in zip(keys, values, strict=True)}
-
-    def logged(self, topic: str = "events") -> list[LoggedEvent]:
-        """The event log of a topic, as a reader gets it."""
-        log = EventLog(self.settings.data).source(self.name(topic))
-        return [row for rows in read_events(log) for row in rows]
-
-    def assert_exact(self) -> None:
-        """Profiles byte by byte as a clean pass gives them, and in the log each accepted record once and in order."""
-        states, expected = self.states(), self.expected()
-        assert states.keys() == expected.keys()
-        wrong = [customer for customer in expected if states[customer] != expected[customer]]
-        assert wrong == []
-        counted: dict[tuple[str, str], int] = {}
-        for topic in Topics:
-            rows = self.logged(topic)
-            placed = rightly_placed(self.records(topic), partitions_of(self.settings.kafka, topic))
-            assert [(row.partition, row.offset) for row in rows] == [(r.partition, r.offset) for r, _ in placed]
-            assert [row.value for row in rows] == [record.value for record, _ in placed]
-            for row in rows:
-                key = (row.event.customer, row.event.message_id)
-                counted[key] = counted.get(key, 0) + (not row.duplicate)
-        assert {key: times for key, times in counted.items() if times != 1} == {}
+    def store(self, topic: str = "events") -> StateStore:
+        """The states, by positions in a topic."""
+        return StateStore(self.client, self.name(topic), self.settings.buckets, READ[topic])
 
     def waiting(self) -> int:
         """How far all buckets together are behind the ends of the topics, by the truth of Redis and Kafka."""
         behind = 0
-        for topic in Topics:
+        for topic in READ:
             ends = self.ends(topic)
-            stands = StateStore(self.client, self.name(topic), self.settings.buckets).positions()
+            stands = self.store(topic).positions()
             behind += sum(max(0, ends[bucket % len(ends)] - position) for bucket, position in stands.items())
         return behind
 
     def stands(self, topic: str = "events") -> int:
         """The sum of all buckets' positions."""
-        return sum(StateStore(self.client, self.name(topic), self.settings.buckets).positions().values())
+        return sum(self.store(topic).positions().values())
 
     def claims(self) -> int:
         """How often a bucket of `events` has been claimed."""
-        field = f"epoch:{self.name('events')}"
-        return sum(int(self.client.hget(f"{{b:{b}}}:m", field) or 0) for b in range(self.settings.buckets))
+        keys = [meta_key(bucket, READ["events"]) for bucket in range(self.settings.buckets)]
+        return sum(int(self.client.hget(key, f"epoch:{self.name('events')}") or 0) for key in keys)
 
     def until(self, ready: Callable[[], bool], timeout_s: float = 60.0) -> None:
-        """Return once `ready()`; fail with the workers' logs if it takes too long."""
+        """Return once `ready()`; fail with the workers' logs if it takes too long. Redis may be away meanwhile."""
         deadline = time.monotonic() + timeout_s
-        while not ready():
-            assert time.monotonic() < deadline, f"{self.waiting()} wait\n{self.log_tail()}"
-            time.sleep(0.02)
+        while not _ready(ready):
+            assert time.monotonic() < deadline, f"not in time\n{self.log_tail()}"
+            time.sleep(0.03)
 
     def caught_up(self, timeout_s: float = 60.0) -> None:
         """Wait until the workers have taken all that lies in Kafka."""
         self.until(lambda: self.waiting() == 0, timeout_s)
 
+    def moved(self, events: int, timeout_s: float = 60.0) -> None:
+        """Wait until the workers have got on by about so many events, or have taken all."""
+        goal = self.stands() + events * self.settings.buckets // self.partitions("events")
+        self.until(lambda: self.stands() >= goal or self.waiting() == 0, timeout_s)
+
     def worker(self, *command: str) -> "subprocess.Popen[bytes]":
         """Start `kindred stream` in a process of its own, or another command with the same settings."""
+        self.settings.data.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", *(command or ("pipelines.cli", "stream"))],
@@ -193,21 +169,68 @@ class World:
         """The end of what the workers said."""
         return self.log_file.read_text()[-3_000:] if self.log_file.exists() else ""
 
-    def processor(self) -> Processor:
+    def processor(self, step: Callable[[str], None] = lambda _: None) -> Processor:
         """A processor in this process, owner of nothing yet."""
-        return Processor(self.settings, self.client, self.producer, lambda: BASE)
+        return Processor(self.settings, self.client, self.producer, lambda: BASE, step=step)
 
     def pump(self, processor: Processor | None = None, batch: int = 500) -> Processor:
         """Let a processor, a new one by default, own everything and take all that lies in Kafka."""
         processor = processor or self.processor()
-        topics = (*Topics, "items")
-        starts = processor.assign([(t, p) for t in topics for p in range(partitions_of(self.settings.kafka, t))])
-        for topic in ("events", "items", "events.rekey"):
+        starts = processor.assign([(t, p) for t in (*READ, "items") for p in range(self.partitions(t))])
+        for topic in ("events", "items", "events.rekey", "identity"):
             self.producer.flush()
             records = self.records(topic, {place[1]: start for place, start in starts.items() if place[0] == topic})
             for at in range(0, len(records), batch):
                 processor.process(records[at : at + batch])
         return processor
+
+    def pour(self, seed: int, count: int, hot: float = 0.0) -> None:
+        """Puts traffic into Kafka and waits until it is there."""
+        for key, value in traffic(seed, count, hot=hot):
+            self.send_raw(value, key)
+        self.producer.flush()
+
+    @contextmanager
+    def flowing(self, seed: int, count: int, hot: float = 0.0) -> Iterator[None]:
+        """Traffic that goes on arriving from another thread while the block runs; all has been sent when it ends."""
+
+        def go() -> None:
+            for number, (key, value) in enumerate(traffic(seed, count, hot=hot)):
+                self.send_raw(value, key)
+                if number % 20 == 0:
+                    self.producer.flush()
+            self.producer.flush()
+
+        thread = threading.Thread(target=go)
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join()
+
+    def logged(self, topic: str = "events") -> list[LoggedEvent]:
+        """The event log of a topic, as a reader gets it."""
+        return logged(self.settings, self.name(topic))
+
+    def assert_exact(self) -> None:
+        """Everything as a clean pass over Kafka's topics gives it: see `stream_truth`."""
+        records = {topic: self.records(topic) for topic in TOPICS}
+        assert_exact(
+            self.settings, self.client, self.clean_client(), {t: (self.name(t), r) for t, r in records.items()}
+        )
+
+    def clean_client(self) -> Client:
+        """A Redis with nothing in it, for what is compared with."""
+        client = connect(self.clean or self.settings.redis + "/1")
+        client.flushdb()
+        return client
+
+
+def _ready(ready: Callable[[], bool]) -> bool:
+    try:
+        return ready()
+    except AWAY:
+        return False
 
 
 def record_of(message: Any) -> Record:
@@ -215,75 +238,3 @@ def record_of(message: Any) -> Record:
     time_ms, headers = message.timestamp()[1], tuple(message.headers() or ())
     place = (message.topic(), message.partition(), message.offset())
     return Record(*place, message.key(), message.value(), time_ms, headers)
-
-
-def rightly_placed(records: list[Record], partitions: int) -> list[tuple[Record, Event]]:
-    """The records that hold an event of a customer whose partition this is, each with its event."""
-    found = []
-    for record in records:
-        try:
-            event = decode(record.value or b"", record.timestamp_ms)
-        except MalformedEvent:
-            continue
-        if partition_of(partition_key(event), partitions) == record.partition:
-            found.append((record, event))
-    return found
-
-
-def traffic(seed: int, count: int, customers: int = 40) -> Iterator[tuple[bytes, bytes]]:
-    """(key, value) of a shop's events: late ones, duplicates, orders, refunds, a few malformed or under a wrong key."""
-    random_ = random.Random(seed)
-    sent: list[tuple[bytes, bytes]] = []
-    for number in range(count):
-        chance = random_.random()
-        if sent and chance < 0.05:
-            yield random_.choice(sent)
-            continue
-        customer = f"c{random_.randrange(customers)}"
-        if chance < 0.07:
-            yield customer.encode(), b'{"type":"track","userId":"' + customer.encode() + b'","event":7}'
-            continue
-        key = b"somebody-else" if chance < 0.09 else customer.encode()
-        sent.append((key, json.dumps(event(random_, f"m{seed}-{number}", customer)).encode()))
-        yield sent[-1]
-
-
-def event(random_: random.Random, message_id: str, customer: str) -> dict[str, Any]:
-    """One event of a shop of 30 items."""
-    name = random_.choice(["Product Viewed"] * 6 + ["Product Added", "Order Completed", "Order Refunded", "Unheard Of"])
-    at = BASE + random_.randrange(20 * 3_600_000)
-    line = {"product_id": f"i{random_.randrange(30)}", "price": random_.randrange(1, 9_999) / 100, "category": "garden"}
-    order = {"order_id": message_id, "currency": "GBP", "products": [line | {"quantity": random_.randrange(1, 4)}]}
-    return {
-        "type": "track",
-        "messageId": message_id,
-        "userId": customer,
-        "event": name,
-        "timestamp": iso(at),
-        "receivedAt": iso(BASE + 20 * 3_600_000 + random_.randrange(3_600_000)),
-        "properties": order if name.startswith("Order") else line,
-    }
-
-
-def iso(ms: int) -> str:
-    """A time as it stands on the wire."""
-    seconds, rest = divmod(ms, 1_000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest:03d}Z"
-
-
-def viewed(customer: str, item: str = "i1", message_id: str | None = None, **fields: object) -> dict[str, Any]:
-    """A view of an item at the start of 2026."""
-    message: dict[str, Any] = {
-        "type": "track",
-        "event": "Product Viewed",
-        "userId": customer,
-        "properties": {"product_id": item},
-    }
-    return message | {"messageId": message_id or f"{customer}-{item}", "timestamp": iso(BASE)} | fields
-
-
-def send(world: World, seed: int, count: int) -> None:
-    """Puts traffic into Kafka and waits until it is there."""
-    for key, value in traffic(seed, count):
-        world.send_raw(value, key)
-    world.producer.flush()

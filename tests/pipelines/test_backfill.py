@@ -6,13 +6,23 @@ from typing import Any
 
 import pytest
 
+from features.definitions import FEATURES
 from features.events import decode, iso
-from features.folds import Profile, fold, pack, unpack
 from features.offline import EventLog, ItemLog, LoggedEvent, LoggedItem, append_events, append_items
-from features.online import CatalogueStore, Client, StateStore, connect
-from features.online.state import bucket_of_customer, meta_key, state_key
-from pipelines.backfill import catch_up, partitions_of_source, restore, restore_items, restore_source, source_name
-from pipelines.folding import Folder
+from features.online import CatalogueStore, Client, connect, generations
+from features.online.state import meta_key
+from features.table import table
+from pipelines.backfill import (
+    catch_up,
+    folder_of,
+    partitions_of_source,
+    restore,
+    restore_all,
+    restore_items,
+    restore_source,
+    source_name,
+)
+from tests.pipelines.stream_truth import GENERATION, expected, keyed, states, views
 
 T = 1_767_225_600_000
 BUCKETS = 8
@@ -38,12 +48,8 @@ def run(client: Client, log: EventLog, **options: Any) -> int:
     return restore(client, log, ItemLog(log.folder.parent), BUCKETS, **options)
 
 
-def state(client: Client, customer: str) -> Profile:
-    return unpack(client.get(state_key(bucket_of_customer(customer, BUCKETS), customer)))  # type: ignore[arg-type]
-
-
 def positions(client: Client, source: str) -> set[int]:
-    return set(StateStore(client, source, BUCKETS).positions().values())
+    return {*folder_of(client, source, BUCKETS).store.positions().values()}
 
 
 def test_the_name_of_a_source_holds_its_partitions_and_nothing_that_a_folder_cannot() -> None:
@@ -63,10 +69,7 @@ def test_an_empty_redis_gets_what_the_log_holds(client: Client, log: EventLog) -
     told: list[int] = []
     assert run(client, log, progress=told.append) == 40
     assert told == [40]
-    expected = Profile()
-    for each in rows[3::5]:
-        fold(expected, each.event)
-    assert pack(state(client, "u:u3")) == pack(expected)
+    assert states(client) == expected([], before=[each.event for each in rows])
     assert positions(client, "import.a.p1") == {40}
 
 
@@ -84,8 +87,8 @@ def test_only_what_is_new_is_folded_and_only_its_buckets_are_claimed(client: Cli
     run(client, log)
     append_events(source, 0, 2, 3, [row(2, "u1")])
     assert run(client, log) == 1
-    assert state(client, "u:u1").counts["Product Viewed"] in {0, 3}
-    epochs = [client.hget(meta_key(bucket), "epoch:events.a.p2") for bucket in range(BUCKETS)]
+    assert views(client, "u:u1") == 3
+    epochs = [client.hget(meta_key(bucket, GENERATION), "epoch:events.a.p2") for bucket in range(BUCKETS)]
     assert epochs == [b"2", None] * (BUCKETS // 2)
 
 
@@ -94,7 +97,7 @@ def test_rows_flagged_as_duplicates_and_offsets_without_events_are_passed_over(c
     append_events(source, 0, 0, 9, [row(0), row(4)._replace(duplicate=True)])
     append_events(source, 0, 9, 12, [])
     assert run(client, log) == 2
-    assert state(client, "u:u1").counts == {"Product Viewed": 1}
+    assert views(client, "u:u1") == 1
     assert positions(client, "import.a.p1") == {12}
     assert run(client, log) == 0
 
@@ -102,11 +105,11 @@ def test_rows_flagged_as_duplicates_and_offsets_without_events_are_passed_over(c
 def test_what_a_zombie_writes_beyond_the_end_that_was_seen_is_left_to_kafka(client: Client, log: EventLog) -> None:
     source = log.source("events.a.p1")
     append_events(source, 0, 0, 3, [row(0), row(1), row(2)])
-    store = StateStore(client, source.name, BUCKETS)
-    folder = Folder(store, store.claim(list(range(BUCKETS))))
+    folder = folder_of(client, source.name, BUCKETS)
+    folder.positions = folder.store.claim(list(range(BUCKETS)))
     assert catch_up(folder, CatalogueStore(client), source, {0: 2}) == 2
     assert {*folder.positions.values()} == {2}
-    assert state(client, "u:u1").counts == {"Product Viewed": 2}
+    assert views(client, "u:u1") == 2
 
 
 def test_buckets_that_stand_at_different_places_all_end_at_the_same(client: Client, log: EventLog) -> None:
@@ -114,10 +117,10 @@ def test_buckets_that_stand_at_different_places_all_end_at_the_same(client: Clie
     source = log.source("import.a.p1")
     append_events(source, 0, 0, 60, rows)
     run(client, log)
-    expected = {key: client.get(key) for key in client.keys("*:u:*")}
+    before = states(client)
     client.delete(*(key for key in client.keys("{b:3}:*")))
     assert restore_source(client, source, BUCKETS) == 60
-    assert {key: client.get(key) for key in client.keys("*:u:*")} == expected
+    assert states(client) == before
 
 
 def test_sources_that_somebody_else_takes_care_of_are_skipped(client: Client, log: EventLog) -> None:
@@ -131,7 +134,7 @@ def test_the_same_event_in_two_sources_counts_once(client: Client, log: EventLog
     append_events(log.source("events.a.p1"), 0, 0, 1, [row(0)])
     append_events(log.source("events.b.p1"), 0, 0, 1, [row(0)])
     run(client, log)
-    assert state(client, "u:u1").counts == {"Product Viewed": 1}
+    assert views(client, "u:u1") == 1
 
 
 def test_a_file_names_items_in_any_event_and_kafka_only_in_orders(client: Client, log: EventLog) -> None:
@@ -169,3 +172,26 @@ def test_item_offsets_that_held_nothing_are_behind_us_as_well(client: Client, tm
     append_items(items.source("items.a.p1"), 0, 0, 7, [], T)
     restore_items(client, items)
     assert CatalogueStore(client).position("items.a.p1", 0) == 7
+
+
+def test_a_first_backfill_is_what_readers_use_and_a_later_one_of_other_features_waits_to_be(
+    client: Client, tmp_path: Path
+) -> None:
+    append_events(EventLog(tmp_path).source("import.a.p1"), 0, 0, 2, [row(0), row(1)])
+    told: list[tuple[int, int]] = []
+    assert restore_all(client, tmp_path, BUCKETS, lambda done, every: told.append((done, every))) == 2
+    assert told == [(2, 2)]
+    assert generations.live(client) == GENERATION
+    fewer = table(list(FEATURES.features.values())[:3])
+    assert restore_all(client, tmp_path, BUCKETS, table=fewer) == 2
+    assert generations.live(client) == GENERATION != fewer.generation
+    assert {*keyed(client, f"*:{fewer.generation}:u:*")} != set()
+    assert views(client, "u:u1") == 2
+
+
+def test_progress_goes_on_from_source_to_source(client: Client, log: EventLog) -> None:
+    append_events(log.source("import.a.p1"), 0, 0, 2, [row(0), row(1)])
+    append_events(log.source("import.b.p1"), 0, 0, 1, [row(0, "u2")])
+    told: list[int] = []
+    assert run(client, log, progress=told.append) == 3
+    assert told == [2, 3]

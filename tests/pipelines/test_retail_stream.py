@@ -7,6 +7,7 @@ import pytest
 
 from pipelines.imports.columns import mapping_from
 from pipelines.imports.job import produce_events
+from tests.pipelines.stream_truth import states
 from tests.pipelines.stream_world import World
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "online_retail.csv.gz"
@@ -30,4 +31,4 @@ def test_kill_9_in_the_middle_of_online_retail_leaves_the_profiles_of_a_clean_ru
     world.worker()
     world.caught_up(240)
     world.assert_exact()
-    assert len(world.states()) == 4_372
+    assert len(states(world.client)) == 4_372

@@ -1,48 +1,25 @@
-"""The stream processor: each event exactly once, whatever happens to workers, Redis and brokers."""
+"""The stream processor: each event exactly once, whatever it is; what goes where on the way."""
 
 import json
-import random
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from features.errors import Fenced, MalformedEvent, Rewound, Unavailable
-from features.events import decode
-from features.folds import unpack
+from features.errors import Unavailable
+from features.identity import Component, unpack
 from features.kafka.broker import EmbeddedBroker
 from features.kafka.consumer import Record
 from features.kafka.producer import Producer
 from features.kafka.topics import partition_of
-from features.offline import EventLog, ItemLog, append_events, interactions, read_items
-from features.offline.log import LoggedEvent
-from features.online import CatalogueStore, StateStore
+from features.offline import EventLog, ItemLog, interactions, read_items
+from features.online.identity import component, edges_key
 from features.settings import Settings
-from pipelines.backfill import restore, source_name
-from pipelines.folding import Batch
 from pipelines.stream import DEAD_LETTERS, Processor
-from tests.pipelines.crashing_worker import POINTS, crashing
-from tests.pipelines.stream_world import BASE, World, event, send, viewed
-
-ARRIVED = BASE + 86_400_000
-
-
-class CrashError(BaseException):
-    """The worker is gone: nothing catches this."""
-
-
-def snapshot(world: World) -> Callable[[], None]:
-    """What Redis holds now; calling it brings that back, as a fallen-over replica would."""
-    kept = {key: world.client.dump(key) or b"" for key in world.client.scan_iter(count=1_000)}
-
-    def bring_back() -> None:
-        world.client.flushall()
-        for key, value in kept.items():
-            world.client.restore(key, 0, value)
-
-    return bring_back
+from tests.pipelines.stream_truth import keyed, states, views
+from tests.pipelines.stream_world import World
+from tests.pipelines.traffic import BASE, viewed
 
 
 def headers(record: Record) -> dict[str, bytes | None]:
@@ -50,10 +27,10 @@ def headers(record: Record) -> dict[str, bytes | None]:
 
 
 def test_traffic_folds_to_what_a_clean_pass_gives(world: World) -> None:
-    send(world, seed=1, count=1_500)
+    world.pour(seed=1, count=1_500)
     world.pump()
     world.assert_exact()
-    assert len(world.states()) == 40
+    assert len(states(world.client)) == 40
 
 
 def test_a_malformed_event_goes_to_the_dead_letters_with_its_reason_its_place_and_its_bytes(world: World) -> None:
@@ -69,7 +46,7 @@ def test_a_malformed_event_goes_to_the_dead_letters_with_its_reason_its_place_an
     assert headers(letter)["kindred-partition"] == str(partition_of(b"u1", 16)).encode()
     assert headers(letter)["kindred-offset"] == b"0"
     assert b"properties.price" in (headers(letter)["kindred-reason"] or b"")
-    assert list(world.states()) == ["u:u0"]
+    assert list(states(world.client)) == ["u:u0"]
     assert [row.event.customer for row in world.logged()] == ["u:u0"]
 
 
@@ -86,7 +63,7 @@ def test_a_mis_keyed_event_goes_through_rekey_and_is_counted_once(world: World) 
     assert partition_of(b"a wrong key", 16) != partition_of(b"u1", 16)
     world.pump()
     assert [record.key for record in world.records("events.rekey")] == [b"u1", b"u1"]
-    assert unpack(world.states()["u:u1"]).counts == {"Product Viewed": 1}
+    assert views(world.client, "u:u1") == 1
     assert world.logged("events") == []
     assert [row.duplicate for row in world.logged("events.rekey")] == [False, True]
 
@@ -98,7 +75,7 @@ def test_an_event_that_is_misplaced_even_in_rekey_becomes_a_dead_letter(world: W
     (letter,) = world.records(DEAD_LETTERS)
     assert letter.value == raw
     assert headers(letter)["kindred-topic"] == b"events.rekey"
-    assert world.states() == {}
+    assert states(world.client) == {}
 
 
 def test_a_duplicate_flags_its_own_row_and_no_row_of_another_partition(world: World) -> None:
@@ -173,7 +150,7 @@ def test_a_batch_whose_dead_letter_kafka_did_not_take_is_not_taken_either(world:
     with pytest.raises(Unavailable, match="no replicas"):
         world.pump(Processor(world.settings, world.client, refusing, lambda: BASE))
     refusing.close(0.1)
-    assert world.states() == {}
+    assert states(world.client) == {}
     assert world.logged() == []
     world.pump()
     assert [letter.value for letter in world.records(DEAD_LETTERS)] == [b"nonsense"]
@@ -198,139 +175,6 @@ def test_more_dead_letters_than_the_queue_holds_all_arrive(world: World) -> None
     assert {letter.value for letter in world.records(DEAD_LETTERS)} == {b"nonsense %d" % n for n in range(100)}
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize(
-    "point",
-    ["commit", "log", *(pytest.param(p, marks=pytest.mark.slow) for p in sorted({*POINTS} - {"commit", "log"}))],
-)
-def test_a_worker_that_dies_anywhere_is_followed_by_one_that_loses_and_doubles_nothing(
-    world: World, monkeypatch: pytest.MonkeyPatch, point: str, when: str
-) -> None:
-    send(world, seed=2, count=400)
-    for number in range(20):
-        world.send_raw(json.dumps({"item_id": f"i{number}", "title": "T"}).encode(), f"i{number}".encode(), "items")
-
-    def crash() -> None:
-        raise CrashError
-
-    for call in (1, 2):
-        with monkeypatch.context() as patch:
-            owner, name = POINTS[point]
-            patch.setattr(owner, name, crashing(getattr(owner, name), when, call, crash))
-            with pytest.raises(CrashError):
-                world.pump(batch=150)
-        send(world, seed=call + 2, count=50)
-    world.pump()
-    world.assert_exact()
-    letters = {(headers(letter)["kindred-partition"], headers(letter)["kindred-offset"]) for letter in malformed(world)}
-    assert letters == {(b"%d" % r.partition, b"%d" % r.offset) for r in world.records("events") if not accepted(r)}
-    assert len(world.client.hgetall("{items}:all")) >= 20
-
-
-def malformed(world: World) -> list[Record]:
-    return [letter for letter in world.records(DEAD_LETTERS) if headers(letter)["kindred-topic"] == b"events"]
-
-
-def accepted(record: Record) -> bool:
-    try:
-        decode(record.value or b"", record.timestamp_ms)
-    except MalformedEvent:
-        return False
-    return True
-
-
-def test_what_was_logged_and_not_committed_is_folded_from_the_log_and_not_read_again(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world.send(viewed("u1"))
-
-    def crash() -> None:
-        raise CrashError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(StateStore, "commit", crashing(StateStore.commit, "before", 1, crash))
-        with pytest.raises(CrashError):
-            world.pump()
-    assert world.states() == {}
-    starts = world.processor().assign([("events", partition_of(b"u1", 16))])
-    assert list(starts.values()) == [1]
-    assert unpack(world.states()["u:u1"]).counts == {"Product Viewed": 1}
-
-
-def test_a_worker_whose_buckets_another_has_claimed_is_fenced_and_writes_nothing(world: World) -> None:
-    zombie, owner = world.pump(), world.pump()
-    world.send(viewed("u1"))
-    records = world.records("events")
-    with pytest.raises(Fenced):
-        zombie.process(records)
-    assert world.states() == {}
-    owner.process(records)
-    world.assert_exact()
-
-
-def test_a_redis_that_fell_back_refuses_the_next_batch_and_the_next_worker_catches_up(world: World) -> None:
-    send(world, seed=3, count=300)
-    world.pump()
-    bring_back = snapshot(world)
-    send(world, seed=4, count=300)
-    processor = world.pump()
-    bring_back()
-    send(world, seed=5, count=100)
-    starts = dict(processor.sources["events"].logged)
-    with pytest.raises((Rewound, Fenced)):
-        processor.process(world.records("events", starts))
-    world.pump()
-    world.assert_exact()
-
-
-def test_a_catalogue_that_fell_back_refuses_a_batch_that_would_leave_a_gap(world: World) -> None:
-    world.send_raw(b'{"item_id":"i1"}', b"i1", "items")
-    processor = world.pump()
-    world.client.flushall()
-    world.send_raw(b'{"item_id":"i1","title":"Spade"}', b"i1", "items")
-    partition = partition_of(b"i1", 4)
-    with pytest.raises(Rewound):
-        processor.process(world.records("items", {p: int(p == partition) for p in range(4)}))
-    assert CatalogueStore(world.client).position(world.name("items"), partition) == 0
-
-
-def test_an_empty_redis_is_filled_from_the_log_and_kafka_is_not_read_again(world: World) -> None:
-    send(world, seed=6, count=500)
-    world.send_raw(b'{"item_id":"i1","title":"Spade"}', b"i1", "items")
-    world.pump()
-    states, catalogue = world.states(), world.client.hgetall("{items}:all")
-    popularity = {key: world.client.hgetall(key) for key in world.client.scan_iter(match="*:pop:*")}
-    world.client.flushall()
-    restore(world.client, EventLog(world.settings.data), ItemLog(world.settings.data), world.settings.buckets)
-    assert world.states() == states
-    assert world.client.hgetall("{items}:all") == catalogue
-    assert {key: world.client.hgetall(key) for key in world.client.scan_iter(match="*:pop:*")} == popularity
-    starts = world.processor().assign([("events", partition) for partition in range(16)])
-    assert {partition: start for (_, partition), start in starts.items()} == world.ends("events")
-
-
-def test_an_idle_bucket_moves_on_with_its_partition_and_never_back(world: World) -> None:
-    world.send(viewed("u1"), viewed("u1", "i2"))
-    processor = world.pump()
-    mine = [bucket for bucket in range(64) if bucket % 16 == partition_of(b"u1", 16)]
-    folder = processor.sources["events"].folder
-    assert {bucket: folder.positions[bucket] for bucket in mine} == dict.fromkeys(mine, 2)
-    processor.process(world.records("events")[:1])
-    assert {b: p for b, p in folder.store.positions().items() if p} == dict.fromkeys(mine, 2)
-
-
-def test_a_refused_commit_advances_no_position(world: World) -> None:
-    processor = world.pump()
-    folder = processor.sources["events"].folder
-    StateStore(world.client, world.name("events"), 64).claim([0])
-    batch = Batch(ends={0: 5})
-    commits, _ = folder.fold(batch)
-    with pytest.raises(Fenced):
-        folder.commit(batch, commits)
-    assert folder.positions[0] == 0
-    assert folder.store.positions()[0] == 0
-
-
 def test_a_new_embedded_broker_is_read_from_its_beginning_on_top_of_what_is_there(world: World) -> None:
     world.send(viewed("u1", "i1"), viewed("u1", "i2"), viewed("u2", "i1"))
     world.pump()
@@ -338,29 +182,11 @@ def test_a_new_embedded_broker_is_read_from_its_beginning_on_top_of_what_is_ther
         second = World(Settings(data=world.settings.data, kafka=broker.bootstrap, redis=world.settings.redis))
         second.send(viewed("u1", "i3"))
         second.pump()
-        assert unpack(second.states()["u:u1"]).counts == {"Product Viewed": 3}
-        assert unpack(second.states()["u:u2"]).counts == {"Product Viewed": 1}
+        assert views(second.client, "u:u1") == 3
+        assert views(second.client, "u:u2") == 1
         assert len(interactions(EventLog(world.settings.data))) == 4
         assert second.name("events") != world.name("events")
         second.close()
-
-
-def test_two_sources_that_write_the_same_customers_at_once_lose_nothing(world: World) -> None:
-    """The importer's log is folded by one thread while live events are by another."""
-    imported = EventLog(world.settings.data).source(source_name("import", "history", 1))
-    rng = random.Random(7)
-    raws = [json.dumps(event(rng, f"old-{n}", f"c{n % 40}")).encode() for n in range(600)]
-    rows = [LoggedEvent(0, n, BASE, decode(raw, ARRIVED), False, raw) for n, raw in enumerate(raws)]
-    for at in range(0, 600, 20):
-        append_events(imported, 0, at, at + 20, rows[at : at + 20])
-    send(world, seed=8, count=600)
-    logs = EventLog(world.settings.data), ItemLog(world.settings.data)
-    thread = threading.Thread(target=restore, args=(world.client, *logs, 64))
-    thread.start()
-    world.pump(batch=30)
-    thread.join()
-    assert StateStore(world.client, imported.name, 64).positions() == dict.fromkeys(range(64), 600)
-    assert world.states() == world.expected(before=[row.event for row in rows])
 
 
 def test_a_topic_whose_oldest_records_are_gone_is_read_from_what_is_left(
@@ -375,3 +201,97 @@ def test_a_topic_whose_oldest_records_are_gone_is_read_from_what_is_left(
         assert starts["events", partition] == 3
         assert set(starts.values()) == {0, 3}
         world.close()
+
+
+def test_an_edge_reaches_both_of_its_ids_and_one_of_a_duplicate_is_not_sent(world: World) -> None:
+    login = viewed("u1", message_id="m", type="identify", anonymousId="a1")
+    world.send(login, login, viewed("u2", message_id="n", type="alias", previousId="u1"))
+    world.pump()
+    edges = world.records("identity")
+    assert sorted(edge.key or b"" for edge in edges) == [b"a1", b"u1", b"u1", b"u1", b"u2", b"u2"]
+    known = {raw_id: unpack(world.client.get(edges_key(raw_id, 64))) for raw_id in ("a:a1", "u:u1", "u:u2")}  # type: ignore[arg-type]
+    assert component("a:a1", known) == Component("u:u1", ("a:a1", "a:u1", "u:u1", "u:u2"), False)
+    world.assert_exact()
+
+
+def test_an_edge_that_cannot_be_read_becomes_a_dead_letter(world: World) -> None:
+    world.send_raw(b'{"left": "x"}', b"x", "identity")
+    world.pump()
+    (letter,) = world.records(DEAD_LETTERS)
+    assert headers(letter)["kindred-topic"] == b"identity"
+    assert keyed(world.client, "*:e:*") == {}
+
+
+def test_an_event_is_available_when_kafka_has_it_and_never_happened_later(world: World) -> None:
+    world.send(viewed("u1", timestamp="2026-01-01T00:00:00.000Z", receivedAt="2026-01-01T00:00:00.000Z"))
+    (record,) = world.records("events")
+    world.processor().process([])
+    processor = world.pump()
+    processor.process([record_at(record, 1, -1)])
+    rows = world.logged()
+    assert [(row.event.event_time, row.available_at) for row in rows] == [(BASE, record.timestamp_ms), (BASE, BASE)]
+
+
+def record_at(record: Record, offset: int, timestamp_ms: int) -> Record:
+    return Record(record.topic, record.partition, offset, record.key, record.value, timestamp_ms, record.headers)
+
+
+POISON = (
+    b"", b"null", b"[]", b"{", b'"a"', b"\xff\xfe", b"1e999", b'{"type":"track"}',
+    b'{"type":"track","event":"Product Viewed","userId":{"a":1}}',
+    b'{"type":"track","event":"Product Viewed","userId":"p","properties":{"product_id":["x"]}}',
+    b'{"type":"track","event":"Order Completed","userId":"p","properties":{"order_id":"o","total":"1e400"}}',
+    b'{"type":"track","event":"Product Viewed","userId":"p","timestamp":"9999-12-31T23:59:59Z"}',
+    b'{"type":"track","event":"Product Viewed","userId":"p","timestamp":"yesterday"}',
+    b"[" * 100_000,
+)  # fmt: skip
+ODD: tuple[dict[str, Any], ...] = (
+    {"userId": "\u0000", "properties": {"product_id": "\u0000 \n", "price": 0}},
+    {"userId": "ü" * 250, "properties": {"product_id": "i" * 255, "category": "c" * 200}},
+    {"userId": "big", "event": "Order Completed", "properties": {"order_id": "o", "total": 1e12, "currency": "JPY"}},
+    {"userId": "many", "event": "Order Completed", "properties": {
+        "order_id": "o", "products": [{"product_id": f"i{n}", "price": 1e9, "quantity": 1e6} for n in range(500)]}},
+    {"userId": "old", "timestamp": "1970-01-01T00:00:00.001Z", "receivedAt": "1970-01-01T00:00:00.002Z"},
+    {"userId": "odd", "event": "Ünheard \ud83d\ude00 of", "properties": {"a": [[[1]]]}},
+)  # fmt: skip
+
+
+def test_poison_of_every_kind_stops_nothing_and_what_can_be_taken_is(world: World) -> None:
+    for number, odd in enumerate(ODD):
+        world.send(viewed("x", message_id=str(number)) | odd)
+        for raw in POISON:
+            world.send_raw(raw, b"p")
+    world.send(viewed("last"))
+    world.pump(batch=7)
+    assert {letter.value or b"" for letter in world.records(DEAD_LETTERS)} == {*POISON}
+    assert {*states(world.client)} == {"u:last", *(f"u:{odd['userId']}" for odd in ODD)}
+    world.assert_exact()
+
+
+def test_a_customer_of_more_events_than_all_others_is_counted_like_them(world: World) -> None:
+    world.send(*(viewed("hot", f"i{n % 50}", message_id=f"m{n}") for n in range(2_500)))
+    world.send(*(viewed(f"c{n}") for n in range(100)))
+    world.pump(batch=900)
+    assert views(world.client, "u:hot") == 2_500
+    world.assert_exact()
+
+
+def test_small_files_of_live_traffic_are_merged_partition_by_partition(world: World) -> None:
+    for number in range(4):
+        world.pour(seed=80 + number, count=120)
+        processor = world.pump()
+    files = {*processor.sources["events"].log.folder.glob("*/*.parquet")}
+    for _ in range(36):
+        processor.compact()
+    planned = processor.sources["events"].log.plan()
+    assert len(planned) == 16 < len(files)
+    assert {segment.path for segment in planned} & files == set()
+    world.assert_exact()
+
+
+def test_a_worker_without_partitions_has_nothing_to_compact_or_to_check(world: World) -> None:
+    processor = world.processor()
+    processor.assign([])
+    processor.compact()
+    processor.check()
+    assert states(world.client) == {}

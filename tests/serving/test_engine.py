@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import redis
 
-from features.folds import Profile, message_hash
+from features.profiles import Profile
 from features.settings import Settings
 from serving import engine as engine_module
 from serving.engine import Engine
 from serving.schema import Filter, RecommendRequest, RecommendResponse, SimilarRequest, Touched, parse_recommend
+from tests.profiles import message, profile
 from tests.serving.decide.fake import shop, state
 
 SCORES = {"a": 4.0, "b": 3.0, "c": 2.0, "d": 1.0}
@@ -25,8 +26,9 @@ class Profiles:
         self.profiles = list(profiles) or [Profile()]
         self.asked: list[str] = []
 
-    async def profile(self, customer: str) -> Profile:
+    async def profile(self, customer: str, merge: bool = True) -> Profile:
         self.asked.append(customer)
+        self.merged = merge
         found = self.profiles.pop(0) if len(self.profiles) > 1 else self.profiles[0]
         if found is None:
             raise redis.ConnectionError("away")
@@ -49,8 +51,7 @@ def ask(engine: Engine, profiles: Profiles, **request: object) -> RecommendRespo
 
 def viewed(item_id: str, at: int, name: str = "Product Viewed", seen: str = "") -> Profile:
     """Somebody who did one thing."""
-    known = [(at, message_hash(seen))] if seen else []
-    return Profile(recent=[(at, item_id, name)], first_seen=at, last_seen=at, seen=known)
+    return profile(message(event=name, item=item_id, at=at, messageId=seen or "m"))
 
 
 def items(answer: RecommendResponse) -> str:
@@ -101,7 +102,9 @@ def test_the_item_that_is_looked_at_counts_as_a_view(engine: Engine) -> None:
 
 
 def test_what_was_bought_is_left_out(engine: Engine) -> None:
-    buyer = Profile(recent=[(1, "a", "Order Completed")], bought={"a": (1, 1), "b": (0, 1)}, last_seen=1)
+    buyer = profile(
+        message(0, "Order Completed", "a"), message(1, "Order Completed", "b"), message(2, "Order Refunded", "b")
+    )
     assert items(ask(engine, Profiles(buyer), user_id="u")) == "bcde"
 
 

@@ -257,7 +257,10 @@ def test_a_change_while_a_champion_is_put_in_place_is_not_lost(
 def test_trends_are_ordered_by_weight_and_id_without_what_nobody_wants(
     follower: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "popular", lambda _client, _buckets: {"b": 2, "a": 2, "c": 9, "d": 0, "e": -3})
+    monkeypatch.setattr(
+        following, "popular", lambda _client, _buckets, _table: {"b": 2, "a": 2, "c": 9, "d": 0, "e": -3}
+    )
+    monkeypatch.setattr(follower.profiles, "follow", lambda: asyncio.sleep(0))
     run(follower.read_trending)
     assert follower.state.trending == (("c", 9.0), ("a", 2.0), ("b", 2.0))
 

@@ -118,7 +118,7 @@ def test_every_action_sends_an_event_that_the_service_accepts(page: Page, shop: 
     read = [decode(json.dumps(event).encode(), arrived_at=int(time.time() * 1000)) for event in shop.events]
     assert [event.name for event in read] == ["Product Viewed", "Product Added", "Order Completed"]
     assert [event.customer for event in read] == ["u:c000003"] * 3
-    assert [(line.item_id, line.cents) for event in read for line in event.lines] == [("i2o", 2950)] * 3
+    assert [(line.item_id, line.cents(event.currency)) for event in read for line in event.lines] == [("i2o", 2950)] * 3
     assert [body["after"] for body in shop.bodies if body.get("after")] == [event["messageId"] for event in shop.events]
 
 

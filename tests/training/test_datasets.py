@@ -6,11 +6,12 @@ import msgspec
 import pandas as pd
 import pytest
 
-from features.definitions import history
 from features.errors import BadInput
 from features.events import decode, iso
-from features.folds import RECENT, Profile, fold
+from features.profiles import Profile
+from features.states import RECENT
 from models.interactions import IdMap
+from tests.profiles import packed
 from training.datasets import Frame, checked, histories, interactions, targets
 
 Line = tuple[str, str, int, str]
@@ -111,15 +112,15 @@ def test_training_asks_with_the_same_history_as_serving() -> None:
     names = ["Product Viewed", "Product Added", "Order Completed", "Order Refunded"]
     rng = random.Random(7)
     lines = [("u:1", rng.choice("abcdef"), rng.randrange(1, 5) * 40_000_000 + n, rng.choice(names)) for n in range(140)]
-    profile = Profile()
+    sent = []
     for n, (customer, item, at, name) in enumerate(lines):
         key = "order_id" if name.startswith("Order") else "product_id"
         detail = {key: item, **({"products": [{"product_id": item}]} if key == "order_id" else {})}
         event = {"type": "track", "event": name, "messageId": str(n), "userId": customer[2:], "timestamp": iso(at)}
-        fold(profile, decode(msgspec.json.encode({**event, "properties": detail}), at))
+        sent.append(decode(msgspec.json.encode({**event, "properties": detail}), at))
     items = IdMap.of("abcdef")
     asked = histories(events(*lines), IdMap.of(["u:1"]), items, newest=RECENT).toarray()[0]
-    served = {item: confidence for item, confidence, _, _ in history(profile)}
+    served = {item: confidence for item, confidence, _, _ in Profile([packed(*sent)]).history()}
     assert {item: asked[row] for row, item in enumerate(items.ids) if asked[row] > 0} == pytest.approx(served)
 
 

@@ -1,6 +1,8 @@
 """Where a key belongs, and which log a position belongs to."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from features.errors import Unavailable
 from features.kafka.broker import EmbeddedBroker
@@ -11,6 +13,7 @@ from features.kafka.topics import (
     first_offsets,
     log_id,
     murmur2,
+    murmur2_many,
     partition_of,
     partitions_of,
 )
@@ -37,6 +40,12 @@ KEYS = [
 @pytest.mark.parametrize("key", JAVA_HASHES)
 def test_a_key_hashes_as_in_java(key: bytes) -> None:
     assert murmur2(key) == JAVA_HASHES[key] & 0xFFFFFFFF
+
+
+@given(st.lists(st.binary(max_size=64) | st.binary(min_size=60, max_size=300)))
+def test_many_keys_hash_as_each_alone(keys: list[bytes]) -> None:
+    assert murmur2_many(keys).tolist() == [murmur2(key) for key in keys]
+    assert murmur2_many([*keys, *JAVA_HASHES]).tolist()[len(keys) :] == [h & 0xFFFFFFFF for h in JAVA_HASHES.values()]
 
 
 def test_a_key_lies_where_the_client_library_puts_it(

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from features.definitions import FEATURES
 from features.errors import BadInput, BadSetting
-from features.folds import unpack
 from features.offline import EventLog, ItemLog, interactions, read_items, summary
 from features.online import connect
 from features.online.catalogue import ALL
 from features.online.state import bucket_of_customer, state_key
+from features.profiles import Profile
 from features.settings import Settings
 from pipelines.imports.columns import mapping_from, parse_map
 from pipelines.imports.job import Report, import_events, import_items
@@ -43,8 +44,10 @@ def run(settings: Settings, path: Path) -> Report:
 
 
 def views_of(settings: Settings, customer: str) -> int:
-    key = state_key(bucket_of_customer(customer, settings.buckets), customer)
-    return unpack(connect(settings.redis).get(key)).counts.get("Product Viewed", 0)  # type: ignore[arg-type]
+    key = state_key(bucket_of_customer(customer, settings.buckets), FEATURES.generation, customer)
+    profile = Profile([connect(settings.redis).get(key)])  # type: ignore[list-item]
+    counts: dict[str, int] = profile.features(NOW, ["event_counts"])["event_counts"]
+    return counts.get("Product Viewed", 0)
 
 
 def test_an_import_is_in_the_log_and_in_the_live_profiles(settings: Settings, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Figures that are quoted, and the commands that print them."""

@@ -1,0 +1,295 @@
+"""Events as columns: what is folded online, written to the Parquet log and read back offline, one path for both."""
+
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from itertools import repeat
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from features.context import Campaign, country_of, device_of, region_of
+from features.events import EVENTS, Event
+from features.money import currency_code, exponent
+from features.properties import AnyProperties, Line, OrderProperties, ProductProperties
+
+MISSING = -(2**63)
+NAMES: tuple[str, ...] = (*EVENTS, "identify", "page", "screen", "group", "alias")
+
+# Which property each column comes from. Money is in minor units of the event's currency.
+EVENT_NUMBERS = (
+    "total",  # total, else revenue
+    "discount",
+    "shipping",
+    "tax",
+)
+EVENT_TEXTS = (
+    "currency",  # three capitals
+    "coupon",
+    "device",  # context.device.type, else by context.userAgent: mobile, tablet or desktop
+    "country",  # context.location.country, else the region of context.locale
+    "locale",  # context.locale
+    "source",  # context.campaign.source
+    "medium",  # context.campaign.medium
+)
+LINE_NUMBERS = (
+    "pieces",  # quantity, at least 1; never MISSING
+    "cents",  # price * quantity: the whole line; MISSING where it has no price
+    "price",  # price of one
+)
+LINE_TEXTS = (
+    "item",  # product_id, else sku; never empty
+    "category",
+    "brand",
+    "variant",
+    "name",
+)
+
+Bools = npt.NDArray[np.bool_]
+Names = npt.NDArray[np.int16]
+Rows = npt.NDArray[np.int32]
+Numbers = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
+Index = Bools | Rows | Numbers
+
+_NO_CAMPAIGN = Campaign()
+_TRACKED = {name: at for at, name in enumerate(NAMES) if name in EVENTS}
+_KINDS = {name: at for at, name in enumerate(NAMES) if name not in EVENTS}
+
+
+class Text(NamedTuple):
+    """A column of texts: row i is `values[codes[i]]`; "" is absent. Values differ, and some may have no row."""
+
+    codes: Rows  # (n,)
+    values: list[str]
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> "Text":
+        """A column from its texts, values in the order of their first rows."""
+        index = {text: at for at, text in enumerate(dict.fromkeys(texts))}
+        if len(index) < 2:
+            return cls(np.zeros(len(texts), np.int32), list(index))
+        return cls(np.fromiter(map(index.__getitem__, texts), np.int32, len(texts)), list(index))
+
+    def map(self, change: Callable[[str], str]) -> "Text":
+        """The column with every value changed; values that become equal become one."""
+        merged = Text.of([change(value) for value in self.values])
+        return Text(merged.codes[self.codes], merged.values)
+
+    def take(self, rows: Index) -> "Text":
+        """The column of some rows, in their order, with the same values."""
+        return Text(self.codes[rows], self.values)
+
+    def present(self) -> Bools:
+        """(n,) whether a row has a text."""
+        return np.array([value != "" for value in self.values], bool)[self.codes]
+
+    def texts(self) -> list[str]:
+        """The rows as texts."""
+        return list(map(self.values.__getitem__, self.codes.tolist()))
+
+
+class Events(NamedTuple):
+    """n events in the order of their log, with m lines. Times are int ms UTC; numbers are MISSING where absent."""
+
+    customer: Text  # raw ids: `u:...` or `a:...`
+    name: Names  # (n,) index into NAMES; -1 is an unknown name
+    time: Numbers  # (n,) when it happened; never after `available`
+    received: Numbers  # (n,) when the server took it
+    available: Numbers  # (n,) when a reader could know it
+    message: Hashes  # (n,) message_hash of messageId
+    numbers: dict[str, Numbers]  # EVENT_NUMBERS, (n,) each
+    texts: dict[str, Text]  # EVENT_TEXTS, (n,) each
+    line_of: Rows  # (m,) the event that a line belongs to, ascending
+    line_numbers: dict[str, Numbers]  # LINE_NUMBERS, (m,) each
+    line_texts: dict[str, Text]  # LINE_TEXTS, (m,) each
+
+    @property
+    def n(self) -> int:
+        """How many events; `len` is that of the tuple."""
+        return len(self.name)
+
+    def take(self, rows: Index) -> "Events":
+        """Some of the events with their lines, in the order given.
+
+        Args:    rows: (k,) indices, or a mask (n,).
+        """
+        chosen = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows.astype(np.int64)
+        lines, line_of = _lines_of(self.line_of, chosen, self.n)
+        return Events(
+            customer=self.customer.take(chosen),
+            name=self.name[chosen],
+            time=self.time[chosen],
+            received=self.received[chosen],
+            available=self.available[chosen],
+            message=self.message[chosen],
+            numbers={key: column[chosen] for key, column in self.numbers.items()},
+            texts={key: column.take(chosen) for key, column in self.texts.items()},
+            line_of=line_of,
+            line_numbers={key: column[lines] for key, column in self.line_numbers.items()},
+            line_texts={key: column.take(lines) for key, column in self.line_texts.items()},
+        )
+
+
+def empty() -> Events:
+    """No events, with all columns."""
+    return from_events([], [])
+
+
+def concat(parts: Sequence[Events]) -> Events:
+    """One after the other; all have the same columns."""
+    if len(parts) < 2:
+        return parts[0] if parts else empty()
+    first = parts[0]
+    ends = np.cumsum([0, *(part.n for part in parts)]).tolist()
+    return Events(
+        customer=_joined([part.customer for part in parts]),
+        name=np.concatenate([part.name for part in parts]),
+        time=np.concatenate([part.time for part in parts]),
+        received=np.concatenate([part.received for part in parts]),
+        available=np.concatenate([part.available for part in parts]),
+        message=np.concatenate([part.message for part in parts]),
+        numbers={key: np.concatenate([part.numbers[key] for part in parts]) for key in first.numbers},
+        texts={key: _joined([part.texts[key] for part in parts]) for key in first.texts},
+        line_of=np.concatenate([part.line_of + np.int32(at) for part, at in zip(parts, ends, strict=False)]),
+        line_numbers={key: np.concatenate([part.line_numbers[key] for part in parts]) for key in first.line_numbers},
+        line_texts={key: _joined([part.line_texts[key] for part in parts]) for key in first.line_texts},
+    )
+
+
+def from_events(events: Sequence[Event], available: Sequence[int]) -> Events:
+    """Decoded events as columns.
+
+    Args:    available: ms UTC by event, when a reader could know it.
+    """
+    parts = _parts(events)
+    tracked = _TRACKED.get  # a track event that calls itself `page` is none
+    currency = Text.of(parts.currencies).map(currency_code)
+    scale = np.array([10 ** exponent(code) for code in currency.values], np.int64)[currency.codes]
+    line_of = np.array(parts.line_of, np.int32)
+    return Events(
+        customer=Text.of([event.customer for event in events]),
+        name=np.array([tracked(e.name, -1) if e.type == "track" else _KINDS[e.name] for e in events], np.int16),
+        time=np.array([event.event_time for event in events], np.int64),
+        received=np.array([event.received_at for event in events], np.int64),
+        available=np.array(available, np.int64),
+        message=message_hashes([event.message_id for event in events]),
+        numbers=_numbers(parts.orders, scale),
+        texts={"currency": currency, "coupon": _coupons(parts.orders, len(events)), **_contexts(events)},
+        line_of=line_of,
+        line_numbers=_line_numbers(parts.lines, scale[line_of]),
+        line_texts={
+            "item": Text.of([str(line.sku if line.product_id is None else line.product_id) for line in parts.lines]),
+            "category": Text.of([line.category or "" for line in parts.lines]),
+            "brand": Text.of([line.brand or "" for line in parts.lines]),
+            "variant": Text.of([line.variant or "" for line in parts.lines]),
+            "name": Text.of([line.name or "" for line in parts.lines]),
+        },
+    )
+
+
+def message_hashes(message_ids: Sequence[str]) -> Hashes:
+    """(n,) message_hash of each."""
+    digests = [blake2b(message_id.encode(), digest_size=8).digest() for message_id in message_ids]
+    return np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
+
+
+class _Parts(NamedTuple):
+    currencies: list[str]  # (n,) as sent
+    orders: list[tuple[int, OrderProperties]]
+    lines: list[Line]
+    line_of: list[int]
+
+
+def _parts(events: Sequence[Event]) -> _Parts:
+    currencies, orders, lines, line_of = parts = _Parts([""] * len(events), [], [], [])
+    for at, event in enumerate(events):
+        properties = event.properties
+        if isinstance(properties, AnyProperties):
+            continue
+        currencies[at] = properties.currency or ""
+        if isinstance(properties, ProductProperties):  # by far the most: without the detour over event.lines
+            if properties.product_id or properties.item_id:
+                lines.append(properties)
+                line_of.append(at)
+        else:
+            orders.append((at, properties))
+            lines.extend(event.lines)
+            line_of.extend(repeat(at, len(lines) - len(line_of)))
+    return parts
+
+
+def _numbers(orders: list[tuple[int, OrderProperties]], scale: Numbers) -> dict[str, Numbers]:
+    rows = np.array([at for at, _ in orders], np.int64)
+    sent = {
+        "total": [p.revenue if p.total is None else p.total for _, p in orders],
+        "discount": [p.discount for _, p in orders],
+        "shipping": [p.shipping for _, p in orders],
+        "tax": [p.tax for _, p in orders],
+    }
+    numbers = {}
+    for name, amounts in sent.items():
+        numbers[name] = np.full(len(scale), MISSING, np.int64)
+        numbers[name][rows] = _minor(np.array(amounts, np.float64), scale[rows])
+    return numbers
+
+
+def _coupons(orders: list[tuple[int, OrderProperties]], n: int) -> Text:
+    coupons = [""] * n
+    for at, properties in orders:
+        coupons[at] = properties.coupon or ""
+    return Text.of(coupons)
+
+
+def _contexts(events: Sequence[Event]) -> dict[str, Text]:
+    contexts = [event.context for event in events]
+    devices = [(c.device.type if c.device else None) or c.user_agent or "" for c in contexts]
+    locale = Text.of([c.locale or "" for c in contexts])
+    country = Text.of([(c.location.country if c.location else None) or "" for c in contexts]).map(country_of)
+    campaigns = [c.campaign or _NO_CAMPAIGN for c in contexts]
+    return {
+        "device": Text.of(devices).map(device_of),
+        "country": _either(country, locale.map(region_of)),
+        "locale": locale,
+        "source": Text.of([campaign.source or "" for campaign in campaigns]),
+        "medium": Text.of([campaign.medium or "" for campaign in campaigns]),
+    }
+
+
+def _either(first: Text, second: Text) -> Text:
+    """The first's text, else the second's."""
+    both = Text.of([*first.values, *second.values])
+    shifted = second.codes + np.int32(len(first.values))
+    return Text(both.codes[np.where(first.present(), first.codes, shifted)], both.values)
+
+
+def _line_numbers(lines: list[Line], scale: Numbers) -> dict[str, Numbers]:
+    quantity = np.array([1.0 if line.quantity is None else line.quantity for line in lines], np.float64)
+    sent = _minor(np.array([line.price for line in lines], np.float64), scale)
+    price = np.where(sent == MISSING, 0, sent)
+    whole = quantity == np.floor(quantity)  # whole pieces are counted in integers: a float holds 53 bits
+    cents = np.where(whole, price * quantity.astype(np.int64), np.rint(price * quantity).astype(np.int64))
+    pieces = np.maximum(1, np.rint(quantity).astype(np.int64))
+    return {"pieces": pieces, "cents": np.where(sent == MISSING, MISSING, cents), "price": sent}
+
+
+def _minor(amounts: npt.NDArray[np.float64], scale: Numbers) -> Numbers:
+    """Amounts in the major unit, NaN where absent, as minor units; halves to even."""
+    absent = np.isnan(amounts)
+    return np.where(absent, MISSING, np.rint(np.where(absent, 0.0, amounts) * scale).astype(np.int64))
+
+
+def _joined(parts: list[Text]) -> Text:
+    whole = Text.of([value for part in parts for value in part.values])
+    firsts = np.cumsum([0, *(len(part.values) for part in parts)]).tolist()
+    codes = [part.codes + np.int32(first) for part, first in zip(parts, firsts, strict=False)]
+    return Text(whole.codes[np.concatenate(codes)], whole.values)
+
+
+def _lines_of(line_of: Rows, chosen: Numbers, n: int) -> tuple[Numbers, Rows]:
+    """The lines of some events, and which of those events each belongs to."""
+    starts = np.searchsorted(line_of, np.arange(n + 1))
+    counts = np.diff(starts)[chosen]
+    ends = np.cumsum(counts)
+    shift = np.repeat(starts[chosen] - ends + counts, counts)
+    return shift + np.arange(len(shift)), np.repeat(np.arange(len(chosen), dtype=np.int32), counts)

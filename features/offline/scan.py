@@ -1,0 +1,106 @@
+"""One pass over the event log, for frames: events in large batches, and which of the asked customers each is of."""
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from features.columns import EVENT_TEXTS, LINE_TEXTS, Bools, Events
+from features.offline.arrow import paths, stale, to_events
+from features.offline.log import EventLog
+from features.offline.segments import Segment
+from features.windows import Ints
+
+BATCH = 500_000  # rows, about, that are worked on at once
+AHEAD = 2  # segments that are read meanwhile
+_TEXTS = {"customer", "event", *({*paths((*EVENT_TEXTS, *LINE_TEXTS))} - {*paths(())})}
+
+Progress = Callable[[int, int], None]  # (rows done, in all)
+_Piece = tuple[pa.Table, Ints]
+
+
+class Batch(NamedTuple):
+    """n events, without their customers' ids."""
+
+    events: Events
+    duplicates: Bools  # (n,)
+    customer: Ints  # (n,) which of the ids asked for, -1 for any other one
+
+
+def scan(
+    log: EventLog, ids: Sequence[str], columns: Collection[str], progress: Progress | None = None
+) -> Iterator[Batch]:
+    """All events of all sources.
+
+    Args:    ids: raw ids of customers to look for; columns: the numbers and texts of Events that are needed.
+    """
+    wanted = pa.array(ids, pa.string())
+    total, done, held = row_count(log), 0, 0
+    waiting: list[_Piece] = []
+    for segment, piece in _ahead(log, lambda segment: _read(segment, columns, wanted)):
+        waiting.append(piece)
+        held += piece[0].num_rows
+        done += segment.end - segment.first
+        if held >= BATCH:
+            yield _batch(waiting, columns)
+            waiting, held = [], 0
+        if progress:
+            progress(done, total)
+    if held:
+        yield _batch(waiting, columns)
+
+
+def row_count(log: EventLog) -> int:
+    """How many rows there are at most."""
+    return sum(segment.end - segment.first for segment in _segments(log))
+
+
+def _segments(log: EventLog) -> list[Segment]:
+    return [segment for source in log.sources() for segment in source.plan()]
+
+
+def _ahead(log: EventLog, read: Callable[[Segment], _Piece]) -> Iterator[tuple[Segment, _Piece]]:
+    """Segments in order, some being read while the caller works on another one."""
+    reading: deque[tuple[Segment, Future[_Piece]]] = deque()
+    with ThreadPoolExecutor(1) as worker:
+        for segment in _segments(log):
+            reading.append((segment, worker.submit(read, segment)))
+            if len(reading) > AHEAD:
+                first, piece = reading.popleft()
+                yield first, piece.result()
+        for first, piece in reading:
+            yield first, piece.result()
+
+
+def _read(segment: Segment, columns: Collection[str], ids: Any) -> _Piece:
+    """The rows of a segment, customers looked up once for each text of its dictionary."""
+    names = paths(columns)
+    metadata = pq.read_metadata(segment.path)
+    texts = [column.path for column in metadata.schema if column.path in _TEXTS]
+    with pq.ParquetFile(segment.path, metadata=metadata, read_dictionary=texts) as file:
+        table = file.read(columns=names)
+        if stale(table).any():
+            table = file.read(columns=[*names, "value"])
+    if segment.first > segment.start:
+        table = table.filter(pc.greater_equal(table["offset"], segment.first))
+    found = [_found(chunk, ids) for chunk in table["customer"].chunks]
+    blank = pa.DictionaryArray.from_arrays(pa.array(np.zeros(table.num_rows, np.int32)), pa.array([""]))
+    table = table.set_column(table.column_names.index("customer"), "customer", blank)
+    return table, np.concatenate([np.empty(0, np.int64), *found])
+
+
+def _found(customers: Any, ids: Any) -> Ints:
+    place = pc.fill_null(pc.index_in(customers.dictionary, value_set=ids), -1).to_numpy().astype(np.int64)
+    found: Ints = place[customers.indices.to_numpy()]
+    return found
+
+
+def _batch(pieces: list[_Piece], columns: Collection[str]) -> Batch:
+    table = pa.concat_tables([table for table, _ in pieces], promote_options="default")
+    found = np.concatenate([customer for _, customer in pieces])
+    return Batch(to_events(table, columns), table["duplicate"].to_numpy(), found)

@@ -1,0 +1,69 @@
+"""Reads of items' features by the service and by jobs: one round trip for any number of items."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+import numpy as np
+import redis.asyncio
+
+from features.cells import newest_of
+from features.definitions import FEATURES
+from features.online.batch import Batch, Client
+from features.online.generations import live_table
+from features.online.tiles import item_key
+from features.packing import unpack
+from features.reading import evaluate, value_of
+from features.table import Table
+
+Values = dict[str, Any]
+
+
+class ItemReader:
+    """The service's side; `table` is that of the live generation, as ProfileReader has it."""
+
+    def __init__(self, client: "redis.asyncio.Redis") -> None:
+        self.client = client
+        self.table: Table = FEATURES
+
+    async def follow(self) -> None:
+        """Go over to the generation that is live now."""
+        self.table = await live_table(self.client, self.table)
+
+    async def features(self, item_ids: Iterable[str], names: Iterable[str], now: int) -> dict[str, Values]:
+        """Features of items at a moment (ms UTC), plain values by name; defaults of an item that nobody touched.
+
+        Raises:  KeyError: there is no such feature of items; redis.RedisError, OSError: `AWAY` lists them.
+        """
+        table, wanted = self.table, list(item_ids)
+        return dict(zip(wanted, _values(table, "item", await self._get(table, wanted), names, now), strict=True))
+
+    async def everyone(self, names: Iterable[str], now: int) -> Values:
+        """The same of all customers together."""
+        table = self.table
+        return _values(table, "global", await self._get(table, [""]), names, now)[0]
+
+    async def _get(self, table: Table, item_ids: list[str]) -> list[bytes | None]:
+        async with self.client.pipeline(transaction=False) as pipe:
+            for item_id in item_ids:
+                pipe.get(item_key(table.generation, item_id))
+            return cast("list[bytes | None]", await pipe.execute())
+
+
+def item_features(
+    client: Client, table: Table, item_ids: Sequence[str], names: Iterable[str], now: int
+) -> dict[str, Values]:
+    """The same from a job, in the generation of a table."""
+    batch = Batch(client)
+    for item_id in item_ids:
+        batch.add("GET", item_key(table.generation, item_id))
+    return dict(zip(item_ids, _values(table, "item", batch.execute(), names, now), strict=True))
+
+
+def _values(table: Table, entity: str, packed: list[bytes | None], names: Iterable[str], now: int) -> list[Values]:
+    wanted = list(names)
+    for name in wanted:
+        if table.features[name].entity != entity:
+            raise KeyError(name)
+    states = unpack(packed)
+    found = evaluate(table, states, np.maximum(now, newest_of(states.cells)), wanted)
+    return [{name: value_of(table.features[name], found[name], at) for name in wanted} for at in range(states.n)]

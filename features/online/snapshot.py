@@ -1,0 +1,57 @@
+"""A bucket as it stands at one moment: its positions and states in one transaction, for comparing and repairing."""
+
+from collections.abc import Iterable
+from typing import NamedTuple, cast
+
+from features.online.batch import Client
+from features.online.state import meta_key, prefix_of, state_key
+
+# KEYS: meta, then one key a state.
+_READ = """
+local states = {}
+for i = 2, #KEYS do states[i - 1] = redis.call('GET', KEYS[i]) end
+return {redis.call('HGETALL', KEYS[1]), states}
+"""
+AT_ONCE = 5_000  # keys that one command names
+
+
+class Bucket(NamedTuple):
+    """The version of a bucket, its next offset by source, and the packed states that were asked for."""
+
+    version: int
+    positions: dict[str, int]
+    states: dict[str, bytes]
+
+
+def customers_of(client: Client, bucket: int, generation: str) -> list[str]:
+    """The raw ids that a bucket has states of, sorted."""
+    prefix = prefix_of(bucket, generation)
+    pattern = prefix.replace("{", "\\{").replace("}", "\\}") + "[au]:*"
+    found = {cast("bytes", key).decode().removeprefix(prefix) for key in client.scan_iter(match=pattern, count=5_000)}
+    return sorted(found)
+
+
+def snapshot(client: Client, bucket: int, generation: str, customers: Iterable[str]) -> Bucket:
+    """The states of some customers together with the positions that they reflect.
+
+    More than 5,000 are read in several steps; those that changed between steps are read again.
+    """
+    ids = list(customers)
+    while True:
+        parts = [
+            _read(client, bucket, generation, ids[at : at + AT_ONCE]) for at in range(0, max(len(ids), 1), AT_ONCE)
+        ]
+        if len({part.version for part in parts}) == 1:
+            states = {customer: state for part in parts for customer, state in part.states.items()}
+            return parts[0]._replace(states=states)
+
+
+def _read(client: Client, bucket: int, generation: str, ids: list[str]) -> Bucket:
+    keys = [meta_key(bucket, generation), *(state_key(bucket, generation, customer) for customer in ids)]
+    meta, values = cast("tuple[list[bytes], list[bytes | None]]", client.eval(_READ, len(keys), *keys))
+    fields = dict(zip(meta[::2], meta[1::2], strict=True))
+    positions = {
+        name.decode().removeprefix("next:"): int(value) for name, value in fields.items() if name.startswith(b"next:")
+    }
+    states = {customer: value for customer, value in zip(ids, values, strict=True) if value is not None}
+    return Bucket(int(fields.get(b"version", 0)), positions, states)

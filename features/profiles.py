@@ -1,0 +1,84 @@
+"""A customer's live profile: one state, or the states of all the ids that belong to one person, ready to be asked."""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from features.definitions import FEATURES
+from features.events import message_hash
+from features.packing import unpack
+from features.plain import Plain, plain_of, read_plain
+from features.single import Single
+from features.states import States, merged
+from features.table import Table
+from features.weights import WEIGHTS, recency
+
+
+class Profile:
+    """What is known of a customer.
+
+    Args:    packed: the states of the raw ids that belong together, None for one never seen; table: that they were
+             packed with.
+    Raises:  BrokenState: these bytes aren't states.
+    """
+
+    def __init__(self, packed: Sequence[bytes | None] = (), table: Table = FEATURES) -> None:
+        self.table = table
+        self.packed = list(packed)
+        self.state = read_plain(self.packed[0] if self.packed else None) if len(self.packed) < 2 else self._merged()
+        self._asked: Single | None = None
+
+    def _merged(self) -> Plain:
+        parts = self.parts
+        return plain_of(merged(self.table, parts, np.zeros(parts.n, np.int64), 1))
+
+    @cached_property
+    def parts(self) -> States:
+        """The states of the raw ids."""
+        return unpack(self.packed)
+
+    @property
+    def last_seen(self) -> int:
+        """Time of the newest event, ms UTC; 0: none."""
+        return max(self.state.newest, 0)
+
+    def has_seen(self, message_id: str) -> bool:
+        """Whether the event with this messageId is reflected."""
+        return bool(np.any(self.parts.seen.message == np.uint64(message_hash(message_id))))
+
+    def features(self, now: int, names: Iterable[str]) -> dict[str, Any]:
+        """Features at a moment (ms UTC), plain values by name; the default where nothing was counted.
+
+        Raises:  KeyError: there is no such feature.
+        """
+        moment = max(now, self.last_seen)
+        if self._asked is None or self._asked.now != moment:
+            self._asked = Single(self.table, self.state, moment)
+        return self._asked.features(names)
+
+    @cached_property
+    def recent(self) -> list[tuple[int, str, str]]:
+        """The newest touches: (time, item_id, event), newest first."""
+        touches: list[tuple[int, str, str]] = self.features(self.last_seen, ["recent_items"])["recent_items"]
+        return touches
+
+    def bought(self) -> set[str]:
+        """Items of which the customer has bought more than given back."""
+        found = self.features(self.last_seen, ["bought_items", "returned_items"])
+        returned = found["returned_items"]
+        return {item for item, pieces in found["bought_items"].items() if pieces > returned.get(item, 0)}
+
+    def history(self) -> list[tuple[str, float, str, int]]:
+        """(item_id, confidence, strongest event, its time) per recent item, newest first: what models are asked with.
+
+        A refund takes the order's weight back; an item with nothing left is not part of it.
+        """
+        weight: dict[str, float] = {}
+        strongest: dict[str, tuple[int, int, str]] = {}
+        newest = self.recent[0][0] if self.recent else 0
+        for at, item, name in self.recent:
+            weight[item] = weight.get(item, 0.0) + WEIGHTS[name] * recency(newest - at)
+            strongest[item] = max(strongest.get(item, (0, 0, "")), (WEIGHTS[name], at, name))
+        return [(item, total, strongest[item][2], strongest[item][1]) for item, total in weight.items() if total > 0]

@@ -1,0 +1,80 @@
+"""The features as a list: what each means, how many customers have it, and how its values lie."""
+
+from typing import Any
+
+import numpy as np
+
+from features.feature import Feature
+from features.online import Client, customers_of, snapshot
+from features.packing import unpack
+from features.reading import evaluate, value_of
+from features.table import Table
+
+Row = dict[str, Any]
+NOT_OF_CUSTOMERS = ("item", "global")
+
+
+def definitions(table: Table) -> list[Row]:
+    """A row a feature, in the order of the table."""
+    return [
+        {
+            "name": feature.name,
+            "entity": feature.entity,
+            "definition": describe(feature),
+            "type": feature.dtype,
+            "unit": feature.unit,
+            "default": feature.default,
+            "owner": feature.owner,
+            "fingerprint": table.fingerprint(name),
+            "description": feature.description,
+        }
+        for name, feature in table.features.items()
+    ]
+
+
+def distributions(client: Client, buckets: int, table: Table, rows: list[Row], sample: int, now: int) -> list[Row]:
+    """The rows with `coverage` (share of customers for whom anything was counted) and `distribution` of live values.
+
+    Args:    sample: customers looked at, taken evenly from the buckets; now: ms UTC.
+    """
+    packed: list[bytes] = []
+    for bucket in range(buckets):
+        names = customers_of(client, bucket, table.generation)[: -(-sample // buckets)]
+        packed += snapshot(client, bucket, table.generation, names).states.values()
+    packed = packed[:sample]
+    names = [name for name, feature in table.features.items() if feature.entity not in NOT_OF_CUSTOMERS]
+    found = evaluate(table, unpack(packed), np.full(len(packed), now), names)
+    values = {name: [value_of(table.features[name], found[name], at) for at in range(len(packed))] for name in names}
+    return [row | _told(table.features[row["name"]], values.get(row["name"])) for row in rows]
+
+
+def describe(feature: Feature) -> str:
+    """A definition in one line, as a person would say it."""
+    if feature.parts:
+        scale = f" * {feature.argument:g}" if feature.argument != 1 else ""
+        return f"{feature.parts[0]} / {feature.parts[1]}{scale}"
+    what = feature.kind if feature.of in {"one", "time", "tile"} else f"{feature.kind} of {feature.of}"
+    parts = [what, f"by {feature.by}" if feature.by else "", f"where {' '.join(map(str, feature.where or ()))}"]
+    parts = parts if feature.where else parts[:2]
+    parts += [f"of {', '.join(feature.events)}" if feature.events else "of all events", feature.window or "ever"]
+    return " ".join(part for part in parts if part)
+
+
+def _told(feature: Feature, values: list[Any] | None) -> Row:
+    if not values:
+        return {"coverage": "", "distribution": ""}
+    there = [value for value in values if value not in (None, 0, 0.0, "", [], {})]
+    coverage = f"{len(there) / len(values):.1%}"
+    return {"coverage": coverage, "distribution": _lies(feature, there) if there else ""}
+
+
+def _lies(feature: Feature, values: list[Any]) -> str:
+    """Quartiles of numbers, sizes of maps and lists, the commonest texts."""
+    if isinstance(values[0], str):
+        common = sorted({value: values.count(value) for value in values}.items(), key=lambda each: (-each[1], each[0]))
+        return ", ".join(f"{value} {number}" for value, number in common[:3])
+    sized = isinstance(values[0], dict | list)
+    numbers = [len(value) for value in values] if sized else values
+    low, middle, high = np.percentile(numbers, [5, 50, 95])
+    kind = "keys " if sized and feature.dtype.startswith("map") else "rows " if sized else ""
+    return f"{kind}{low:g} .. {middle:g} .. {high:g}"

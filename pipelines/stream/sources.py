@@ -1,0 +1,148 @@
+"""The topics that a worker reads: where each stands, what of it is in the log, and how its records become columns."""
+
+import logging
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from features.columns import Events, from_events
+from features.errors import BadSetting, MalformedEvent
+from features.events import Event, decode, partition_key
+from features.identity import Edge, edges_of, is_trusted
+from features.kafka.consumer import Record
+from features.kafka.topics import first_offsets, log_id, partitions_of
+from features.offline import EventLog, Segments, append_events
+from features.online import Client, StateStore
+from features.settings import Settings
+from features.table import Table
+from features.windows import Ints
+from pipelines.backfill import folder_of, partitions_of_source, source_name
+from pipelines.folding import Buckets, Folder
+from pipelines.stream.outbox import Outbox
+
+IDENTITY = "identity"  # edges, and how far they were read, belong to no generation of features
+
+logger = logging.getLogger("kindred.stream")
+
+
+@dataclass
+class EventTopic:
+    """One topic of events: its log, its positions, and how far the log of each owned partition goes."""
+
+    topic: str
+    partitions: int
+    log: Segments
+    folder: Folder
+    logged: dict[int, int] = field(default_factory=dict)
+
+
+class Accepted(NamedTuple):
+    """The events of a batch, with what their log keeps beside them."""
+
+    events: Events
+    bucket: Ints
+    partition: Ints
+    offset: Ints
+    names: list[str]
+    message_ids: list[str]
+    values: list[bytes]
+    edges: list[tuple[int, Edge]]  # which event draws which edge of identity
+
+
+def event_topic(settings: Settings, client: Client, topic: str, table: Table) -> EventTopic:
+    """A topic of events that nothing is owned of yet.
+
+    Raises:  BadSetting: its partitions don't divide the buckets.
+    """
+    name = _checked(settings, topic)
+    log = EventLog(settings.data).source(name)
+    folder = folder_of(client, name, settings.buckets, table)
+    return EventTopic(topic, partitions_of_source(name), log, folder)
+
+
+def edge_topic(settings: Settings, client: Client) -> StateStore:
+    """The positions of the topic `identity`.
+
+    Raises:  BadSetting: its partitions don't divide the buckets.
+    """
+    return StateStore(client, _checked(settings, "identity"), settings.buckets, IDENTITY)
+
+
+def name_of(kafka: str, topic: str) -> str:
+    """The source that a topic is."""
+    return source_name(topic, log_id(kafka, topic), partitions_of(kafka, topic))
+
+
+def _checked(settings: Settings, topic: str) -> str:
+    name = name_of(settings.kafka, topic)
+    partitions = partitions_of_source(name)
+    if settings.buckets % partitions:
+        raise BadSetting(
+            f"KINDRED_BUCKETS ({settings.buckets}) must be a multiple of {topic}'s {partitions} partitions",
+            "KINDRED_BUCKETS",
+        )
+    return name
+
+
+def begun(kafka: str, source: EventTopic, partitions: list[int]) -> dict[int, int]:
+    """The log's ends; a partition that was never read begins, with a warning, at Kafka's oldest record."""
+    ends = source.log.ends()
+    fresh = [partition for partition in partitions if partition not in ends]
+    if not fresh:
+        return ends
+    lowest = first_offsets(kafka, source.topic)
+    for partition in fresh:
+        if lowest.get(partition, 0) > 0:
+            append_events(source.log, partition, 0, lowest[partition], [])
+            logger.warning("%s[%d] begins at offset %d", source.topic, partition, lowest[partition])
+    return source.log.ends()
+
+
+def accept(source: EventTopic, records: list[Record], outbox: Outbox, buckets: Buckets) -> Accepted:
+    """Decode records; what is malformed or misplaced goes to its own topic."""
+    kept: list[Record] = []
+    events: list[Event] = []
+    available: list[int] = []
+    for record in records:
+        known = record.timestamp_ms
+        try:
+            event = decode(record.value or b"", known)
+            if known <= 0:  # nobody can say better when it became known
+                known = event.received_at
+                event = decode(record.value or b"", known)
+        except MalformedEvent as error:
+            outbox.dead_letter(record, str(error))
+            continue
+        kept.append(record)
+        events.append(event)
+        available.append(known)
+    columns = from_events(events, available)
+    bucket = buckets.of(columns.customer.values)[columns.customer.codes]
+    partition = np.array([record.partition for record in kept], np.int64)
+    right = bucket % source.partitions == partition
+    if not right.all():
+        for at in np.flatnonzero(~right).tolist():
+            outbox.rekey(kept[at], partition_key(events[at]))
+        placed = np.flatnonzero(right).tolist()
+        kept, events = [kept[at] for at in placed], [events[at] for at in placed]
+        columns, bucket, partition = columns.take(right), bucket[right], partition[right]
+    return Accepted(
+        columns,
+        bucket,
+        partition,
+        np.array([record.offset for record in kept], np.int64),
+        [event.name for event in events],
+        [event.message_id for event in events],
+        [record.value or b"" for record in kept],
+        [
+            (at, edge)
+            for at, event in enumerate(events)
+            if event.type in {"identify", "alias"}
+            for edge in _edges(event, kept[at].value or b"", int(columns.available[at]))
+        ],
+    )
+
+
+def _edges(event: Event, raw: bytes, available_at: int) -> list[Edge]:
+    return [edge for edge in edges_of(event, raw, available_at, is_trusted(raw)) if edge.counts]
