@@ -107,7 +107,9 @@ def _slots() -> list[range]:
 
 
 def _knows_all(client: Any) -> bool:
-    """Whether a node has found every node and its slots."""
+    """Whether a node has found every node and its slots, and takes writes, which it does two seconds later."""
+    if client.execute_command("CLUSTER INFO")["cluster_state"] != "ok":
+        return False
     nodes = client.execute_command("CLUSTER NODES").values()
     return len([node for node in nodes if node["connected"] and node["slots"] and "fail" not in node["flags"]]) == NODES
 

@@ -13,18 +13,19 @@ from features.errors import Fenced, Overloaded, Rewound, Unavailable
 from features.kafka.consumer import Consumer, Place
 from features.kafka.producer import Producer
 from features.kafka.topics import ensure_topics, is_embedded, last_offsets
-from features.online import AWAY, Client, Merger, generations
+from features.online import AWAY, Client, generations
 from features.settings import Settings
 from features.table import Table
 from pipelines.backfill import restore, restore_identity
 from pipelines.stream.latency import Latency
+from pipelines.stream.merging import Merging
 from pipelines.stream.processor import Processor
 from pipelines.stream.reports import Reports, read_reports
 
 BATCH = 10_000
 POLL_S = 0.1
 COMPACT_EVERY_S = 0.5  # one partition at a time: what others wait for is short
-MERGE_EVERY_S = 0.5
+LIVE_EVERY_S = 0.5
 REPORT_EVERY_S = 1.0
 CHECK_EVERY_S = 2.0
 SESSION_MS, EMBEDDED_SESSION_MS = 10_000, 1_500  # the embedded broker waits nearly that long in every rebalance
@@ -55,6 +56,7 @@ def run(
     producer = Producer(settings.kafka, linger_ms=1)
     reports = Reports(client, table.generation)
     latency = Latency()
+    merging = Merging(client, settings.buckets, table)
 
     def processor() -> Processor:
         return Processor(settings, client, producer, lambda: time.time() * 1_000, table, step, latency)
@@ -64,7 +66,7 @@ def run(
     try:
         while not stopping():
             try:
-                with contextlib.closing(Session(settings, client, processor, stopping, reports)) as session:
+                with contextlib.closing(Session(settings, client, processor, stopping, reports, merging)) as session:
                     while not stopping():
                         session.turn()
             except _StoppingError:
@@ -73,6 +75,7 @@ def run(
                 logger.warning("starting over in %g s: %s", AGAIN_AFTER_S, error)
                 _wait(AGAIN_AFTER_S, stopping)
     finally:
+        merging.close()
         producer.close()
 
 
@@ -89,15 +92,17 @@ class Session:
         processor: Callable[[], Processor],
         stopping: Callable[[], bool],
         reports: Reports,
+        merging: Merging,
     ) -> None:
         self.settings = settings
         self.client = client
         self.stopping = stopping
         self.reports = reports
+        self.merging = merging
         self.places: list[Place] = []
         self._new_processor = processor
         self._begin()
-        self._due = {"compact": time.monotonic() + COMPACT_EVERY_S, "merge": 0.0, "report": 0.0, "check": 0.0}
+        self._due = {"compact": time.monotonic() + COMPACT_EVERY_S, "live": 0.0, "report": 0.0, "check": 0.0}
         self._ends = {topic: last_offsets(settings.kafka, topic) for topic in self.processor.sources}
         timeout_ms = EMBEDDED_SESSION_MS if is_embedded(settings.kafka) else SESSION_MS
         # Workers with another table of features form another group: they build their generation beside the live one.
@@ -107,6 +112,7 @@ class Session:
 
     def close(self) -> None:
         """Leave the group."""
+        self.merging.own(False)
         self.consumer.close()
 
     def turn(self) -> None:
@@ -123,7 +129,6 @@ class Session:
     def _begin(self) -> None:
         """Forget whatever was learned from Redis, and fold what nobody reads from Kafka."""
         self.processor = self._new_processor()
-        self.merger = Merger(self.client, self.settings.buckets, self.processor.table)
         live = {source.log.name for source in self.processor.sources.values()}
         events, items, buckets = self.processor.events, self.processor.items, self.settings.buckets
         with _alone(self.settings.data / "restoring.lock", self.stopping):  # or workers fence each other for nothing
@@ -169,8 +174,8 @@ class Session:
             self.processor.compact()
         if self._is_due("check", CHECK_EVERY_S):
             self.processor.check()
-        if MERGING in self.places and self._is_due("merge", MERGE_EVERY_S):
-            self.merger.merge()
+        self.merging.own(MERGING in self.places)
+        if MERGING in self.places and self._is_due("live", LIVE_EVERY_S):
             self._go_live()
         if self._is_due("report", REPORT_EVERY_S):
             self.reports.publish(self.processor.latency, self.consumer.lag())
