@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,10 +76,16 @@ class Segments:
         files = [(self._path(each.partition, each.start, each.end, each.date_ms), each.table) for each in pieces]
         if len(files) < ALONE:
             for file in files:
-                _write(*file)
-            return
-        with ThreadPoolExecutor(WRITERS) as pool:  # the disk is waited for by all of them at once
-            list(pool.map(lambda file: _write(*file), files))
+                _put(*file)
+        else:  # the disk is waited for by all of them at once
+            list(self._writers.map(lambda file: _put(*file), files))
+        for folder in {path.parent for path, _ in files}:
+            _flush(folder)
+
+    @cached_property
+    def _writers(self) -> ThreadPoolExecutor:
+        """Kept, since starting threads for every batch takes as long as writing it."""
+        return ThreadPoolExecutor(WRITERS, thread_name_prefix="segments")
 
     def tables(
         self, positions: dict[int, int] | None, batch_rows: int, columns: Columns | None = None
@@ -168,7 +175,16 @@ def _name(partition: int, start: int, end: int) -> str:
 
 
 def _write(path: Path, table: pa.Table) -> None:
-    """Write under another name, flush to the disk, then rename: a reader never sees half a segment."""
+    """Write a segment durably."""
+    _put(path, table)
+    _flush(path.parent)
+
+
+def _put(path: Path, table: pa.Table) -> None:
+    """Write under another name, flush to the disk, then rename: a reader never sees half a segment.
+
+    That it is there outlives a crash once its folder is flushed too.
+    """
     _make(path.parent)
     temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
     try:
@@ -176,7 +192,6 @@ def _write(path: Path, table: pa.Table) -> None:
         pq.write_table(table, temporary, compression="zstd", use_dictionary=large)
         _flush(temporary)
         temporary.replace(path)
-        _flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
