@@ -8,6 +8,7 @@ from features.online import AWAY, Client, Merger
 from features.table import Table
 
 EVERY_S = 0.5
+BEHIND_EVERY_S = 10.0  # while events wait, the processor needs the time more than yesterday's items do
 
 logger = logging.getLogger("kindred.stream")
 
@@ -19,15 +20,18 @@ class Merging:
         self._parts = (client, buckets, table)
         self._mine = threading.Event()
         self._closing = threading.Event()
+        self._behind = False
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="merging", daemon=True)
         self._thread.start()
 
-    def own(self, mine: bool) -> None:
+    def own(self, mine: bool, behind: bool = False) -> None:
         """Whether this worker is the one that merges.
 
+        Args:    behind: it has more to do than it can, so merge seldom.
         Raises:  whatever ended the thread.
         """
+        self._behind = behind
         if self._failure is not None:
             raise self._failure
         if mine:
@@ -58,4 +62,6 @@ class Merging:
             except BaseException as error:  # noqa: BLE001 - the worker raises it with its next turn
                 self._failure = error
                 return
-            self._closing.wait(EVERY_S)
+            waited = 0.0
+            while waited < (BEHIND_EVERY_S if self._behind else EVERY_S) and not self._closing.wait(EVERY_S):
+                waited += EVERY_S

@@ -23,6 +23,7 @@ from pipelines.stream.processor import Processor
 from pipelines.stream.reports import Reports, read_reports
 
 BATCH = 10_000
+MANY = 1_000  # records in a batch: more than that come when the worker has fallen behind
 POLL_S = 0.1
 COMPACT_EVERY_S = 0.5  # one partition at a time: what others wait for is short
 LIVE_EVERY_S = 0.5
@@ -122,7 +123,7 @@ class Session:
             if records:
                 self.processor.process(records)
                 self.consumer.commit_for_dashboards({(r.topic, r.partition): r.offset + 1 for r in records})
-            self._beside()
+            self._beside(behind=len(records) >= MANY)
         except (Rewound, *AWAY) as error:
             self._recover(error)
 
@@ -169,12 +170,12 @@ class Session:
         except AWAY:
             return False
 
-    def _beside(self) -> None:
+    def _beside(self, behind: bool) -> None:
         if self._is_due("compact", COMPACT_EVERY_S):
             self.processor.compact()
         if self._is_due("check", CHECK_EVERY_S):
             self.processor.check()
-        self.merging.own(MERGING in self.places)
+        self.merging.own(MERGING in self.places, behind)
         if MERGING in self.places and self._is_due("live", LIVE_EVERY_S):
             self._go_live()
         if self._is_due("report", REPORT_EVERY_S):
