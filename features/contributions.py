@@ -16,7 +16,7 @@ from features.windows import SESSION, TILE_MS, Ints
 
 SUB_BITS, START_BITS = 30, 24
 MOST = 2**44  # one amount counts up to this, so that absurd prices never make a sum that can't be stored
-MOST_TOGETHER = 20  # lines of an order that are taken as bought together
+MOST_TOGETHER = 10  # lines of an order that are taken as bought together
 
 _WEIGHT = np.array([WEIGHTS.get(name, 0) for name in (*NAMES, "")], np.int64)
 _TIMES: dict[str, Callable[[Ints], Ints]] = {

@@ -72,7 +72,11 @@ def quantile(name: str, events: Names, window: str = "", *, of: str, q: float, *
 
 
 def distinct(name: str, events: Names, window: str = "", *, by: str, **more: Any) -> Feature:
-    """How many different values; exact up to 256, estimated within about 6% beyond."""
+    """How many different values.
+
+    Exact for whoever has met at most 256 of them, ever. Beyond that 256 are kept, a uniform sample: all of them
+    together are estimated within about 6%, those of a window by how many of the sample lie in it.
+    """
     return _feature(name, "distinct", events, window, by=by, unit=f"{by} values", **more)
 
 

@@ -26,6 +26,7 @@ MEMBERS = 16  # of a component; any id beyond them stays by itself
 PAIRS = 64  # of a userId
 PAIRS_OF_ANONYMOUS = 8  # of an anonymousId: more users than that share no person, and users keep copies of these
 REMOVALS = 64  # of any id; only secret keys make them
+LATEST_MS = 86_400_000  # an untrusted edge counts as drawn at most so long before it came: the earliest ones win
 
 Knowledge = Literal["then", "final"]
 
@@ -114,7 +115,7 @@ def edges_of(event: Event, raw: bytes, available_at: int, trusted: bool) -> list
     user = f"u:{event.user_id}"
     return [
         Edge(
-            event_time=event.event_time,
+            event_time=event.event_time if trusted else max(event.event_time, available_at - LATEST_MS),
             left=min(left, user),
             right=max(left, user),
             available_at=available_at,

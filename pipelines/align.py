@@ -11,11 +11,11 @@ from collections.abc import Callable
 import numpy as np
 
 from features.definitions import FEATURES
-from features.errors import BadInput, MalformedEvent, Unavailable
+from features.errors import BadInput, MalformedEvent, Overloaded, Unavailable
 from features.events import decode
 from features.kafka.consumer import Consumer, Place, Record
 from features.kafka.producer import Producer
-from features.kafka.topics import Topic, ensure_topics, log_id
+from features.kafka.topics import Topic, ensure_topics, first_offsets, log_id
 from features.online import Client, StateStore
 from features.packing import unpack
 from features.reading import evaluate, value_of
@@ -44,6 +44,7 @@ class Aligner:
         self.client = client
         self.producer = producer
         self.topic = topic
+        self.kafka = settings.kafka
         self.buckets = Buckets(settings.buckets)
         self.store = StateStore(client, SOURCE, settings.buckets, table.generation)
         self.positions = f"kindred:align:{topic}:{log_id(settings.kafka, SOURCE)}"
@@ -52,7 +53,8 @@ class Aligner:
     def starts(self, places: list[Place]) -> dict[Place, int]:
         """Where to read each partition from."""
         stored = self.client.hgetall(self.positions)
-        return {place: int(stored.get(str(place[1]).encode(), 0)) for place in places}
+        kept = first_offsets(self.kafka, SOURCE)
+        return {place: max(int(stored.get(str(place[1]).encode(), 0)), kept.get(place[1], 0)) for place in places}
 
     def take(self, records: list[Record], now: int) -> int:
         """Pass a batch on and remember it, once Kafka has it; returns how many.
@@ -66,7 +68,11 @@ class Aligner:
         for record, customer in events:
             key = values[customer] or ""
             headers = [(name, value or b"") for name, value in record.headers]
-            self.producer.send(self.topic, key.encode(), record.value, headers, self._sent)
+            try:
+                self.producer.send(self.topic, key.encode(), record.value, headers, self._sent)
+            except Overloaded:
+                self.producer.flush()
+                self.producer.send(self.topic, key.encode(), record.value, headers, self._sent)
             sent += 1
         self.producer.flush()
         if self._failures:

@@ -83,7 +83,15 @@ def reconcile(
         found = {b: snapshot(client, b, table.generation, customers_of(client, b, table.generation)) for b in mine}
         right = recomputed(log, table, numbers, {b: bucket.positions for b, bucket in found.items()})
         for bucket, live in found.items():
-            wrong = _compare(report, table, live, _kept(right[bucket], expire_before), now, expire_before)
+            known = _kept(right[bucket], expire_before)
+            suspects = _suspects(live.states, known)
+            report.customers += len({*known, *live.states}) - len(suspects)
+            if not suspects:
+                continue
+            # Somebody may have come between the list of keys and the states: look once more, at both together.
+            live = snapshot(client, bucket, table.generation, suspects)  # noqa: PLW2901
+            again = recomputed(log, table, numbers, {bucket: live.positions}, set(suspects))[bucket]
+            wrong = _compare(report, table, live, _kept(again, expire_before), now, expire_before)
             if repair and wrong:
                 _repair(client, log, table, numbers, bucket, wrong, expire_before)
         report.repaired = report.wrong if repair else 0
@@ -176,6 +184,10 @@ def _kept(states: Packed, expire_before: int) -> Packed:
         return states
     newest = newest_of(unpack(list(states.values())).cells)
     return {name: state for (name, state), at in zip(states.items(), newest, strict=True) if at >= expire_before}
+
+
+def _suspects(live: Packed, right: Packed) -> list[str]:
+    return [name for name in sorted({*right, *live}) if not same(live.get(name), right.get(name))]
 
 
 def _compare(report: Report, table: Table, live: Bucket, right: Packed, now: int, expire_before: int) -> list[str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from features.events import customer_of, iso
 from features.items import Item
+from features.money import exponent
 from features.online import answers
 from features.profiles import Profile
 from serving.decide.state import State
@@ -45,7 +46,7 @@ async def profile(engine: Engine, user_id: str | None, anonymous_id: str | None)
         "counts": features["event_counts"],
         "recent": _recent(state, engine.follower.state),
         "affinity": [{"category": name, "share": weight / total} for name, weight in affinity[:8]],
-        "spend": [{"currency": code, "amount": f"{cents / 100:.2f}"} for code, cents in spend.items()],
+        "spend": [{"currency": code, "amount": _amount(cents, code)} for code, cents in spend.items()],
         "orders": features["orders"],
         "first_seen": iso(features["first_seen"]) if features["first_seen"] else None,
         "last_seen": iso(state.last_seen) if state.last_seen else None,
@@ -56,6 +57,12 @@ def items(state: State, ids: list[str]) -> dict[str, Any]:
     """What the catalogue says of some items; those that it doesn't know are left out."""
     known = state.catalogue or {}
     return {"items": [_item(known[item_id]) for item_id in ids if item_id in known]}
+
+
+def _amount(minor: int, currency: str) -> str:
+    """Minor units as people write them."""
+    decimals = exponent(currency)
+    return f"{minor / 10**decimals:.{decimals}f}"
 
 
 def _counts(profile: Profile) -> dict[str, int]:

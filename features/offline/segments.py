@@ -8,8 +8,9 @@ counts each offset once, whatever files there are. That makes a log exactly-once
 import os
 import re
 import uuid
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -74,13 +75,17 @@ class Segments:
     def append_all(self, pieces: Sequence[Piece]) -> None:
         """Write several pieces, each as `append` does; a crash in between leaves some of them."""
         files = [(self._path(each.partition, each.start, each.end, each.date_ms), each.table) for each in pieces]
+        writing: list[Future[None]] = []
         if len(files) < ALONE:
             for file in files:
                 _put(*file)
         else:  # the disk is waited for by all of them at once
-            list(self._writers.map(lambda file: _put(*file), files))
-        for folder in {path.parent for path, _ in files}:
+            writing = [self._writers.submit(_put, *file) for file in files]
+        wait(writing)  # what was written is made to last before a failure is told
+        for folder in {path.parent for path, _ in files if path.parent.is_dir()}:
             _flush(folder)
+        for each in writing:
+            each.result()
 
     @cached_property
     def _writers(self) -> ThreadPoolExecutor:
@@ -131,17 +136,28 @@ class Segments:
     def _pieces(
         self, positions: dict[int, int] | None, batch_rows: int, columns: Columns | None
     ) -> Iterator[tuple[Segment, pa.Table]]:
-        for segment in self.plan():
+        """A file that compaction has taken away since it was planned is read from the one that replaced it."""
+        waiting = deque(self.plan())
+        while waiting:
+            segment = waiting.popleft()
             first = segment.first
             if positions is not None:
                 first = max(first, positions.get(segment.partition, segment.end))
-            if segment.end > first:
-                with pq.ParquetFile(segment.path) as file:
-                    names = None if columns is None else columns(file)
-                    for batch in file.iter_batches(batch_size=batch_rows, columns=names):
-                        if first > segment.start:
-                            batch = batch.filter(pc.greater_equal(batch.column("offset"), first))  # noqa: PLW2901
-                        yield segment, pa.Table.from_batches([batch])
+            if segment.end <= first:
+                continue
+            try:
+                opened = pq.ParquetFile(segment.path)
+            except FileNotFoundError:
+                reached = (segment.partition, first)
+                again = (s._replace(first=max(s.first, first if s.partition == reached[0] else 0)) for s in self.plan())
+                waiting = deque(s for s in again if (s.partition, s.end) > reached)
+                continue
+            with opened as file:
+                names = None if columns is None else columns(file)
+                for batch in file.iter_batches(batch_size=batch_rows, columns=names):
+                    if first > segment.start:
+                        batch = batch.filter(pc.greater_equal(batch.column("offset"), first))  # noqa: PLW2901
+                    yield segment, pa.Table.from_batches([batch])
 
     def _all(self) -> Iterator[Segment]:
         for path in self.folder.glob("date=*/*.parquet"):

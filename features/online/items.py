@@ -27,7 +27,7 @@ class ItemReader:
 
     async def follow(self) -> None:
         """Go over to the generation that is live now."""
-        self.table = await live_table(self.client, self.table)
+        self.table = await live_table(self.client, FEATURES)
 
     async def features(self, item_ids: Iterable[str], names: Iterable[str], now: int) -> dict[str, Values]:
         """Features of items at a moment (ms UTC), plain values by name; defaults of an item that nobody touched.

@@ -27,7 +27,7 @@ class ProfileReader:
 
     async def follow(self) -> None:
         """Go over to the generation that is live now."""
-        self.table = await live_table(self.client, self.table)
+        self.table = await live_table(self.client, FEATURES)
 
     async def profile(self, customer: str, merge: bool = True) -> Profile:
         """The profile of a raw id; an empty one where it was never seen.

@@ -125,12 +125,12 @@ def reconcile(
     from pipelines.reconcile import reconcile as compare
 
     wait = _daily(at)
-    while True:
-        time.sleep(wait())
+
+    def once() -> None:
         with parts(from_environment(), "redis") as settings, redis_of(settings) as client:
             log = EventLog(settings.data)
+            before = now() - duration(expire_after, "expire_after") if expire_after else 0
             with console.progress("Comparing") as step:
-                before = now() - duration(expire_after, "expire_after") if expire_after else 0
                 report = compare(client, log, settings.buckets, FEATURES, now(), repair, step, before)
         found = keep_report(settings.data, report, now())
         if json:
@@ -142,10 +142,17 @@ def reconcile(
             features_of = [(f"feature {name}", number) for name, number in report.features.most_common()]
             if report.wrong:
                 console.table("", ("what", "customers"), [*kinds, *features_of])
-        if not at:
-            if report.wrong > report.repaired:
-                raise KindredError(f"{report.wrong - report.repaired} customers are wrong; run it with --repair")
-            return
+        if report.wrong > report.repaired:
+            raise KindredError(f"{report.wrong - report.repaired} customers are wrong; run it with --repair")
+
+    if not at:
+        once()
+    while at:
+        time.sleep(wait())
+        try:
+            once()
+        except KindredError as error:  # tomorrow is another night
+            console.say(f"kindred: {error}")
 
 
 def _daily(at: str) -> Any:

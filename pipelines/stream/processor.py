@@ -103,6 +103,12 @@ class Processor:
         for partition, batch in by_partition.items():
             self._process_items(partition, batch)
 
+    def release(self) -> None:
+        """Own nothing any more: what others do with it now is no mistake."""
+        for source in self.sources.values():
+            source.folder.positions, source.logged = {}, {}
+        self.item_positions, self.edge_positions = {}, {}
+
     def check(self) -> None:
         """See whether Redis is where this worker left it: where no event comes, nothing else would tell.
 

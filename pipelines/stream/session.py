@@ -146,6 +146,8 @@ class Session:
 
     def _revoke(self, places: list[Place]) -> None:
         self.places = [place for place in self.places if place not in places]
+        if not self.places:  # the group is eager: it takes all before it gives anew
+            self.processor.release()
 
     def _recover(self, error: Exception) -> None:
         """Stay the owner and read nothing: Kafka holds what memory must not. Then go on from where Redis stands."""

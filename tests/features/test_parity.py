@@ -220,7 +220,7 @@ def check_parity(store: Store, world: tuple[Table, list[Happening], list[Ask], l
 
 
 QUICK = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
-LONG = settings(QUICK, max_examples=800)
+LONG = settings(QUICK, max_examples=250)
 
 
 @pytest.mark.parametrize("store", STORES.values(), ids=STORES)
