@@ -4,7 +4,7 @@ from features.online import generations
 from features.online.batch import Batch, Client, Script
 from features.online.catalogue import CHANNEL, CatalogueReader, CatalogueStore
 from features.online.client import AWAY, answers, check, connect, connect_async
-from features.online.identity import IdentityReader, IdentityStore
+from features.online.identity import IdentityStore
 from features.online.items import ItemReader, item_features
 from features.online.popularity import popular
 from features.online.reader import ProfileReader
@@ -22,7 +22,6 @@ __all__ = [
     "CatalogueReader",
     "CatalogueStore",
     "Client",
-    "IdentityReader",
     "IdentityStore",
     "ItemReader",
     "Merger",

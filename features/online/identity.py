@@ -1,23 +1,22 @@
 """Edges between raw ids, kept beside both of them; they are merged into components when read.
 
 Keys of bucket 17: `{b:17}:e:<raw id>`, the packed `identity.stored` of that id, and `{b:17}:e`, how far the event log's
-edges are there. No commit spans two buckets: what is
-kept is a merge of sets, so writing an edge again, in any order or from two workers at once, changes nothing.
+edges are there. No commit spans two buckets: what is kept is a merge of sets, so writing an edge again, in any order or
+from two workers at once, changes nothing.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from itertools import chain
-from typing import cast
 
 import msgspec
-import redis.asyncio
 
 from features.identity import MEMBERS, Component, Edge, Graph, pack, resolve, stored, unpack
 from features.online.batch import Batch, Client, Script
 from features.online.state import bucket_of_customer
 
 ROUNDS = MEMBERS
+Fetch = Callable[[list[str]], Awaitable[list[bytes | None]]]
 
 # Nobody claims an id's edges, so a write is refused where another has written since the read.
 _SWAP = """
@@ -99,33 +98,22 @@ class IdentityStore:
         return [raw_id for raw_id, done in zip(sent, batch.execute(), strict=True) if not done]
 
 
-class IdentityReader:
-    """Reads components: one round trip for a userId or an id without edges, two for an anonymousId with an owner.
+async def read_component(raw_id: str, fetch: Fetch) -> Component:
+    """The component of a raw id, by all edges that are kept now.
 
-    Where secret keys joined userIds, each step from one to the next takes one more, up to 16 in all: the longest
-    chain that a component can be. What a longer one is cut to depends on the end it is read from.
+    One fetch for a userId or an id without edges, two for an anonymousId with an owner. Where secret keys joined
+    userIds, each step from one to the next takes one more, up to 16 in all: the longest chain that a component can be.
+    What a longer one is cut to depends on the end it is read from.
+
+    Args:    fetch: the packed edges beside each of some ids.
     """
-
-    def __init__(self, client: "redis.asyncio.Redis", buckets: int) -> None:
-        self.client = client
-        self.buckets = buckets
-
-    async def members(self, raw_id: str) -> Component:
-        """The component of a raw id, by all edges that are kept now.
-
-        Raises:  redis.RedisError, OSError: Redis is away or too slow; `AWAY` lists them.
-        """
-        known: dict[str, list[Edge]] = {}
-        for _ in range(ROUNDS):
-            wanted = missing(raw_id, known)
-            if not wanted:
-                break
-            async with self.client.pipeline(transaction=False) as pipe:
-                for other in wanted:
-                    pipe.get(edges_key(other, self.buckets))
-                answers = cast("list[bytes | None]", await pipe.execute())
-            known.update((other, unpack(answer)) for other, answer in zip(wanted, answers, strict=True))
-        return component(raw_id, known)
+    known: dict[str, list[Edge]] = {}
+    for _ in range(ROUNDS):
+        wanted = missing(raw_id, known)
+        if not wanted:
+            break
+        known.update(zip(wanted, map(unpack, await fetch(wanted)), strict=True))
+    return component(raw_id, known)
 
 
 def edges_key(raw_id: str, buckets: int) -> str:

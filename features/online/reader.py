@@ -1,4 +1,8 @@
-"""Reads of profiles by the service: one round trip for an id by itself, two for one that others belong to."""
+"""Reads of profiles by the service.
+
+One round trip for an id by itself, two for a userId that others belong to or an anonymousId whose user has no other
+device, three for one whose user has more: only beside the user it is known which.
+"""
 
 from collections.abc import Iterable
 from typing import cast
@@ -6,9 +10,9 @@ from typing import cast
 import redis.asyncio
 
 from features.definitions import FEATURES
-from features.identity import Edge, unpack
+from features.identity import Component
 from features.online.generations import live_table
-from features.online.identity import ROUNDS, component, edges_key, missing
+from features.online.identity import edges_key, read_component
 from features.online.state import bucket_of_customer, state_key
 from features.profiles import Profile
 from features.table import Table
@@ -35,23 +39,30 @@ class ProfileReader:
         Args:    merge: together with all the ids that belong to the same person; else what this one id did.
         Raises:  redis.RedisError, OSError: Redis is away or too slow; `AWAY` lists them.
         """
-        table = self.table
-        if not merge:
-            return Profile(await self._get([self._state(table, customer)]), table)
-        states: dict[str, bytes | None] = {}
-        known: dict[str, list[Edge]] = {}
-        ids = [customer]
-        for _ in range(ROUNDS):
+        table, states = self.table, dict[str, bytes | None]()
+        members = (await self._component(table, customer, states)).members if merge else (customer,)
+        left = [member for member in members if member not in states]
+        if left:
+            states.update(zip(left, await self._get(self._state(table, raw_id) for raw_id in left), strict=True))
+        return Profile([states[member] for member in members], table)
+
+    async def members(self, customer: str) -> Component:
+        """The ids that belong to the same person as a raw id.
+
+        Raises:  redis.RedisError, OSError: `AWAY` lists them.
+        """
+        return await self._component(self.table, customer, {})
+
+    async def _component(self, table: Table, customer: str, states: dict[str, bytes | None]) -> Component:
+        """The component, and into `states` the states of the ids that had to be asked for it: they come with it."""
+
+        async def fetch(ids: list[str]) -> list[bytes | None]:
             keys = [self._state(table, raw_id) for raw_id in ids]
-            keys += [edges_key(raw_id, self.buckets) for raw_id in ids]
-            answers = await self._get(keys)
+            answers = await self._get([*keys, *(edges_key(raw_id, self.buckets) for raw_id in ids)])
             states.update(zip(ids, answers, strict=False))
-            known.update((raw_id, unpack(edges)) for raw_id, edges in zip(ids, answers[len(ids) :], strict=True))
-            members = component(customer, known).members
-            ids = sorted({*missing(customer, known), *members} - known.keys())
-            if not ids:
-                break
-        return Profile([states.get(member) for member in members], table)
+            return answers[len(ids) :]
+
+        return await read_component(customer, fetch)
 
     async def customers(self, limit: int, prefix: str = "") -> list[tuple[str, Profile]]:
         """Some customers with what their ids did, for a demo page: newest activity first, of 2,000 at most."""

@@ -16,7 +16,7 @@ from features.events import decode, iso
 from features.identity import Edge, Knowledge, edges_of, is_trusted, resolve
 from features.offline import EventLog, LoggedEvent, append_events
 from features.offline.identity import component_ids, read_edges
-from features.online import IdentityReader, IdentityStore, connect, connect_async
+from features.online import IdentityStore, ProfileReader, connect, connect_async
 from tests.features.test_identity import IDS, edge, edges, removal
 
 T = 1_767_225_600_000
@@ -159,7 +159,7 @@ def test_a_frame_as_of_a_time_has_the_components_that_were_live_then(
 
     async def live() -> list[tuple[int, str]]:
         async with connect_async(redis_server, timeout_s=5.0) as service:
-            reader = IdentityReader(service, BUCKETS)
+            reader = ProfileReader(service, BUCKETS)
             return [(n, member) for n, raw_id in enumerate(ids) for member in (await reader.members(raw_id)).members]
 
     frame = component_ids(labels_of(*((raw_id, as_of) for raw_id in ids)), known)

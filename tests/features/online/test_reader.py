@@ -1,0 +1,133 @@
+"""Profiles as the service reads them: of one id, of all ids of a person, and what the definitions mean of them."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from features.columns import Events
+from features.definitions import FEATURES
+from features.identity import Edge
+from features.online import Client, IdentityStore, ProfileReader, connect, connect_async
+from features.online.identity import edges_key
+from features.profiles import Profile
+from features.table import Table
+from pipelines.backfill import folder_of
+from pipelines.folding import Batch, Buckets, Folder
+from tests.features.histories import Happening, T, columns, line
+from tests.features.test_identity import edge
+from tests.features.test_parity import Ask, Values, check_parity, worlds
+
+BUCKETS = 4
+
+
+class Counting(ProfileReader):
+    """Counts its round trips."""
+
+    trips = 0
+
+    async def _get(self, keys: Any) -> list[bytes | None]:
+        self.trips += 1
+        return await super()._get(keys)
+
+
+def profile(url: str, customer: str, merge: bool = True, table: Table = FEATURES) -> tuple[Profile, int]:
+    """The profile, and how many round trips it took."""
+
+    async def read() -> tuple[Profile, int]:
+        async with connect_async(url, timeout_s=5.0) as client:
+            reader = Counting(client, BUCKETS)
+            reader.table = table
+            return await reader.profile(customer, merge), reader.trips
+
+    return asyncio.run(read())
+
+
+def folder_at(client: Client, table: Table) -> Folder:
+    folder = folder_of(client, "events.a.p1", BUCKETS, table)
+    folder.positions = folder.store.claim(list(range(BUCKETS)))
+    return folder
+
+
+def take(folder: Folder, events: Events, first: int, end: int) -> None:
+    """Commit the events [first, end) of a log."""
+    some = events.take(np.arange(first, end))
+    bucket = Buckets(BUCKETS).of(some.customer.values)[some.customer.codes]
+    batch = Batch(some, np.arange(first, end), bucket, dict.fromkeys(range(BUCKETS), end))
+    folder.commit(batch, folder.fold(batch)[0])
+
+
+@pytest.fixture
+def person(redis_server: str) -> str:
+    """A user with two devices, a visitor by himself, each with one view."""
+    client = connect(redis_server)
+    ids = ("u:1", "a:phone", "a:laptop", "a:other")
+    log = [Happening("Product Viewed", T + n, str(n), who, lines=(line(f"i{n}"),)) for n, who in enumerate(ids)]
+    take(folder_at(client, FEATURES), columns(log), 0, len(log))
+    IdentityStore(client, BUCKETS).add([edge("a:phone", "u:1", T), edge("a:laptop", "u:1", T + 1)])
+    return redis_server
+
+
+def views(found: Profile) -> int:
+    count: int = found.features(T + 1_000, ["views_1h"])["views_1h"]
+    return count
+
+
+@pytest.mark.parametrize(
+    ("customer", "expected", "trips"), [("a:other", 1, 1), ("u:1", 3, 2), ("a:phone", 3, 3), ("a:never", 0, 1)]
+)
+def test_a_profile_is_all_that_a_person_did_in_few_round_trips(
+    person: str, customer: str, expected: int, trips: int
+) -> None:
+    found, took = profile(person, customer)
+    assert (views(found), took) == (expected, trips)
+
+
+def test_without_merging_it_is_what_the_one_id_did(person: str) -> None:
+    found, took = profile(person, "a:phone", merge=False)
+    assert (views(found), took) == (1, 1)
+
+
+def test_any_part_of_a_person_tells_whether_an_event_is_reflected(person: str) -> None:
+    found, _ = profile(person, "u:1")
+    assert [found.has_seen(str(n)) for n in range(4)] == [True, True, True, False]
+
+
+def test_a_person_taken_apart_is_two_again(person: str) -> None:
+    IdentityStore(connect(person), BUCKETS).add([edge("a:phone", "u:1", T + 2, trusted=True, removed=True)])
+    assert views(profile(person, "u:1")[0]) == 2
+    assert views(profile(person, "a:phone")[0]) == 1
+
+
+def joined(ids: Sequence[str]) -> list[Edge]:
+    """What makes some ids, of one or more users, one person."""
+    users = sorted(each for each in ids if each.startswith("u:"))
+    devices = [edge(each, users[0], T) for each in ids if each.startswith("a:")]
+    return devices + [edge(users[0], each, T, trusted=True) for each in users[1:]]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(world=worlds())
+def test_redis_says_what_the_definitions_mean(redis_server: str, world: Any) -> None:
+    """The whole way: folded, committed and read, between arrivals, with the ids of a person merged when read."""
+    client = connect(redis_server)
+
+    def store(features: Table, log: Sequence[Happening], asks: Sequence[Ask], cuts: Sequence[int]) -> Values:
+        client.flushall()
+        folder, events, found = folder_at(client, features), columns(log), {}
+        for at in sorted(range(len(asks)), key=lambda at: asks[at].known):
+            ask = asks[at]
+            ends = sorted({*(cut for cut in cuts if cut < ask.known), ask.known})
+            for end in ends:
+                first = folder.positions[0]
+                if end > first:
+                    take(folder, events, first, end)
+            IdentityStore(client, BUCKETS).add(joined(ask.ids))
+            found[at] = profile(redis_server, ask.ids[0], table=features)[0].features(ask.now, features.features)
+            client.delete(*(edges_key(each, BUCKETS) for each in ask.ids))
+        return [found[at] for at in range(len(asks))]
+
+    check_parity(store, world)
