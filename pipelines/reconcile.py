@@ -89,9 +89,9 @@ def reconcile(
             if not suspects:
                 continue
             # Somebody may have come between the list of keys and the states: look once more, at both together.
-            live = snapshot(client, bucket, table.generation, suspects)  # noqa: PLW2901
-            again = recomputed(log, table, numbers, {bucket: live.positions}, set(suspects))[bucket]
-            wrong = _compare(report, table, live, _kept(again, expire_before), now, expire_before)
+            now_live = snapshot(client, bucket, table.generation, suspects)
+            again = recomputed(log, table, numbers, {bucket: now_live.positions}, set(suspects))[bucket]
+            wrong = _compare(report, table, now_live, _kept(again, expire_before), now, expire_before)
             if repair and wrong:
                 _repair(client, log, table, numbers, bucket, wrong, expire_before)
         report.repaired = report.wrong if repair else 0

@@ -19,7 +19,8 @@ CUSTOMERS = 100
 async def customers(engine: Engine, query: str, limit: int) -> dict[str, Any]:
     """Known customers, newest activity first."""
     with answers(engine.settings.redis):
-        found = await engine.profiles.customers(min(max(limit, 1), CUSTOMERS), query)
+        names = [name for name, _ in await engine.profiles.customers(min(max(limit, 1), CUSTOMERS), query)]
+        found = zip(names, [await engine.profiles.profile(name) for name in names], strict=True)
     return {
         "customers": [
             {"user_id": name[2:], "events": sum(_counts(profile).values()), "last_seen": iso(profile.last_seen)}

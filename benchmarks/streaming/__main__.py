@@ -6,7 +6,6 @@
 """
 
 import argparse
-import contextlib
 import json
 import os
 import platform
@@ -14,19 +13,16 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import redis
 
-from benchmarks.streaming.environments import NotInstalled, python_of
+from benchmarks.streaming.environments import NotInstalled, kafka_of, python_of
 from benchmarks.streaming.peers import PEERS, Peer
 from benchmarks.streaming.traffic import Traffic, produce
-from features.kafka.broker import EmbeddedBroker
-from features.kafka.topics import ensure_topics, first_offsets
+from features.kafka.topics import first_offsets
 from pipelines import console
-from tests.apache_kafka import ApacheKafka, fetched, jars_folder
 from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +39,7 @@ def main() -> None:
     """Exit status 1 where a peer failed; one that can't be installed is left out, and said so."""
     options = _options()
     traffic = Traffic(options.events, options.customers, days=options.days, seed=options.seed)
-    with tempfile.TemporaryDirectory() as folder, _kafka(options.kafka, Path(folder)) as bootstrap:
+    with tempfile.TemporaryDirectory() as folder, kafka_of(options.kafka, Path(folder)) as bootstrap:
         size = produce(bootstrap, TOPIC, traffic)
         _check_nothing_dropped(bootstrap)
         pythons, absent = prepared(options.peers, options.kafka)
@@ -125,24 +121,6 @@ def summary(runs: list[Run]) -> dict[str, Any]:
         "redis_cpu_us_per_event": statistics.median(1e6 * run["redis_cpu_s"] / run["events"] for run in runs),
         "runs": runs,
     }
-
-
-@contextlib.contextmanager
-def _kafka(kind: str, folder: Path) -> Iterator[str]:
-    """Address of a Kafka with Kindred's topics, for as long as the block runs."""
-    if kind == "embedded":
-        with EmbeddedBroker() as broker:
-            yield broker.bootstrap
-        return
-    home = folder / "kafka"
-    home.mkdir()
-    kafka = ApacheKafka(fetched(jars_folder()), home)
-    try:
-        kafka.start()
-        ensure_topics(kafka.bootstrap)
-        yield kafka.bootstrap
-    finally:
-        kafka.stop()
 
 
 def _check_nothing_dropped(bootstrap: str) -> None:

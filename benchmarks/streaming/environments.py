@@ -1,10 +1,16 @@
-"""Which Python runs a peer: this one, or one in an environment that is made for it once, under `.kindred/peers`."""
+"""What the benchmarks run on: a Kafka, and for each peer a Python that is made once, under `.kindred/peers`."""
 
+import contextlib
 import hashlib
 import subprocess
 import sys
 import venv
+from collections.abc import Iterator
 from pathlib import Path
+
+from features.kafka.broker import EmbeddedBroker
+from features.kafka.topics import ensure_topics
+from tests.apache_kafka import ApacheKafka, fetched, jars_folder
 
 INSTALL_S = 300.0
 
@@ -40,3 +46,21 @@ def _pip(python: Path, packages: tuple[str, ...]) -> None:
         ) from error
     except subprocess.TimeoutExpired as error:
         raise NotInstalled(f"pip didn't install {' '.join(packages)} within {INSTALL_S:g} s") from error
+
+
+@contextlib.contextmanager
+def kafka_of(kind: str, folder: Path) -> Iterator[str]:
+    """Address of a Kafka with Kindred's topics, for as long as the block runs."""
+    if kind == "embedded":
+        with EmbeddedBroker() as broker:
+            yield broker.bootstrap
+        return
+    home = folder / "kafka"
+    home.mkdir()
+    kafka = ApacheKafka(fetched(jars_folder()), home)
+    try:
+        kafka.start()
+        ensure_topics(kafka.bootstrap)
+        yield kafka.bootstrap
+    finally:
+        kafka.stop()

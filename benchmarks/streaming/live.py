@@ -17,16 +17,14 @@ from typing import Any
 
 import psutil
 
+from benchmarks.streaming.environments import kafka_of
 from benchmarks.streaming.traffic import Traffic, messages, produce
-from features.kafka.broker import EmbeddedBroker
 from features.kafka.producer import Producer
-from features.kafka.topics import ensure_topics
 from features.online import Client, connect
 from features.settings import Settings, to_environment
 from pipelines import console
 from pipelines.stream.latency import STAGES, quantile, together
 from pipelines.stream.reports import read_reports
-from tests.apache_kafka import ApacheKafka, fetched, jars_folder
 from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +43,7 @@ def main() -> None:
     parser.add_argument("--workers", default="1", help="comma-separated")
     asked = parser.parse_args()
     numbers = [int(number) for number in asked.workers.split(",")]
-    with tempfile.TemporaryDirectory() as name, _kafka(asked.kafka, Path(name)) as bootstrap:
+    with tempfile.TemporaryDirectory() as name, kafka_of(asked.kafka, Path(name)) as bootstrap:
         folder = Path(name)
         redis = RedisServer(folder / "redis", options={"save": ""})
         redis.start()
@@ -139,23 +137,6 @@ def _until(ready: Any) -> None:
         if time.monotonic() > deadline:
             sys.exit("the stream processor took too long")
         time.sleep(0.1)
-
-
-@contextlib.contextmanager
-def _kafka(kind: str, folder: Path) -> Iterator[str]:
-    if kind == "embedded":
-        with EmbeddedBroker() as broker:
-            yield broker.bootstrap
-        return
-    home = folder / "kafka"
-    home.mkdir()
-    kafka = ApacheKafka(fetched(jars_folder()), home)
-    try:
-        kafka.start()
-        ensure_topics(kafka.bootstrap)
-        yield kafka.bootstrap
-    finally:
-        kafka.stop()
 
 
 if __name__ == "__main__":

@@ -155,9 +155,9 @@ class Segments:
             with opened as file:
                 names = None if columns is None else columns(file)
                 for batch in file.iter_batches(batch_size=batch_rows, columns=names):
-                    if first > segment.start:
-                        batch = batch.filter(pc.greater_equal(batch.column("offset"), first))  # noqa: PLW2901
-                    yield segment, pa.Table.from_batches([batch])
+                    late = first > segment.start
+                    rows = batch.filter(pc.greater_equal(batch.column("offset"), first)) if late else batch
+                    yield segment, pa.Table.from_batches([rows])
 
     def _all(self) -> Iterator[Segment]:
         for path in self.folder.glob("date=*/*.parquet"):

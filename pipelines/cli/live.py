@@ -107,7 +107,10 @@ def backfill(
         with console.progress("Folding") as step:
             folded = restore_all(client, settings.data, settings.buckets, step)
         live = generations.live(client)
+        others = [name for name in generations.known(client) if name not in {live, FEATURES.generation}]
     console.say(f"folded {folded} events into generation {FEATURES.generation}; live is {live}")
+    if others:
+        console.say(f"still there: {', '.join(others)}; `kindred backfill --drop {others[0]}` takes it away")
 
 
 @app.command()

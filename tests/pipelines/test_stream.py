@@ -12,10 +12,11 @@ from features.identity import Component, unpack
 from features.kafka.broker import EmbeddedBroker
 from features.kafka.consumer import Record
 from features.kafka.producer import Producer
-from features.kafka.topics import partition_of
+from features.kafka.topics import TOPICS, partition_of
 from features.offline import EventLog, ItemLog, interactions, read_items
 from features.online.identity import component, edges_key
 from features.settings import Settings
+from pipelines.backfill import restore
 from pipelines.stream import DEAD_LETTERS, Processor
 from tests.pipelines.stream_truth import keyed, states, views
 from tests.pipelines.stream_world import World
@@ -187,6 +188,24 @@ def test_a_new_embedded_broker_is_read_from_its_beginning_on_top_of_what_is_ther
         assert len(interactions(EventLog(world.settings.data))) == 4
         assert second.name("events") != world.name("events")
         second.close()
+
+
+def test_more_partitions_are_another_log_on_top_of_the_same_buckets(world: World) -> None:
+    """The way to grow that docs/operating.md describes: the topics anew, with more partitions."""
+    customers = [f"u{n}" for n in range(40)]
+    world.send(*(viewed(who, "i1") for who in customers))
+    world.pump()
+    more = {name: topic.partitions for name, topic in TOPICS.items()} | {"events": 32, "events.rekey": 32}
+    with EmbeddedBroker(more) as broker:
+        grown = World(Settings(data=world.settings.data, kafka=broker.bootstrap, redis=world.settings.redis))
+        grown.send(*(viewed(who, "i2") for who in customers))
+        grown.pump()
+        assert {who: views(grown.client, f"u:{who}") for who in customers} == dict.fromkeys(customers, 2)
+        assert len(interactions(EventLog(world.settings.data))) == 80
+        grown.client.flushall()
+        restore(grown.client, EventLog(world.settings.data), ItemLog(world.settings.data), 64)
+        assert {who: views(grown.client, f"u:{who}") for who in customers} == dict.fromkeys(customers, 2)
+        grown.close()
 
 
 def test_a_topic_whose_oldest_records_are_gone_is_read_from_what_is_left(
