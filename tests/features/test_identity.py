@@ -275,3 +275,11 @@ def test_an_alias_that_says_remove_takes_its_edges_away(remove: object, removed:
 )
 def test_an_event_is_trusted_without_a_key_or_with_the_servers_word(stamped: dict[str, Any], trusted: bool) -> None:
     assert is_trusted(json.dumps({"type": "identify", "userId": "u"} | stamped).encode()) is trusted
+
+
+@pytest.mark.parametrize(("trusted", "since"), [(False, T - 86_400_000), (True, 1)])
+def test_a_browser_can_backdate_an_edge_by_a_day_at_most(trusted: bool, since: int) -> None:
+    """The earliest edges win: dated 1970, a stranger's would push those of a customer's own devices out."""
+    raw = b'{"type":"identify","userId":"victim","anonymousId":"evil","timestamp":"1970-01-01T00:00:00.001Z"}'
+    (found,) = edges_of(decode(raw, T), raw, T, trusted)
+    assert found.event_time == since

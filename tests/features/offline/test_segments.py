@@ -112,6 +112,24 @@ def test_compaction_leaves_one_file_and_readers_that_planned_before_can_still_re
     assert file_count(log) == 1
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_reader_goes_on_after_its_files_were_replaced_and_taken_away(tmp_path: Path, whole: bool) -> None:
+    log = Segments(tmp_path / "s")
+    for partition in (0, 1):
+        for start in range(0, 50, 5):
+            write(log, start, start + 5, partition)
+    reading = log.tables(None if whole else {0: 3, 1: 7}, 1)
+    read = [
+        (table["partition"][0].as_py(), offset) for table in [next(reading)] for offset in table["offset"].to_pylist()
+    ]
+    log.compact(DATE)
+    log.compact(2**62)
+    assert file_count(log) == 2
+    read += [(table["partition"][0].as_py(), offset) for table in reading for offset in table["offset"].to_pylist()]
+    first = {0: 0, 1: 0} if whole else {0: 3, 1: 7}
+    assert read == [(partition, offset) for partition in (0, 1) for offset in range(first[partition], 50)]
+
+
 def test_compaction_keeps_to_the_partitions_that_it_is_given(tmp_path: Path) -> None:
     log = Segments(tmp_path / "s")
     for partition in (0, 1):

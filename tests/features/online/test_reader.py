@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, given, settings
 
 from features.columns import Events
 from features.definitions import FEATURES
+from features.feature import count
 from features.identity import Edge
-from features.online import Client, IdentityStore, ProfileReader, connect, connect_async
+from features.online import Client, IdentityStore, ProfileReader, connect, connect_async, generations
 from features.online.identity import edges_key
 from features.profiles import Profile
-from features.table import Table
+from features.table import Table, table
 from pipelines.backfill import folder_of
 from pipelines.folding import Batch, Buckets, Folder
 from tests.features.histories import Happening, T, columns, line
@@ -131,3 +132,23 @@ def test_redis_says_what_the_definitions_mean(redis_server: str, world: Any) -> 
         return [found[at] for at in range(len(asks))]
 
     check_parity(store, world)
+
+
+def test_a_service_comes_back_to_its_own_definitions_with_its_own_generation(redis_server: str) -> None:
+    client = connect(redis_server)
+    older = table([count("views_1h", "Product Viewed", "1h")])
+    for each in (older, FEATURES):
+        generations.announce(client, each)
+
+    async def follow() -> list[Table]:
+        async with connect_async(redis_server, timeout_s=5.0) as service:
+            reader, seen = ProfileReader(service, BUCKETS), []
+            for each in (older, FEATURES):
+                generations.make_live(client, each.generation, generations.live(client))
+                await reader.follow()
+                seen.append(reader.table)
+            return seen
+
+    first, second = asyncio.run(follow())
+    assert first.generation == older.generation
+    assert second is FEATURES
