@@ -23,7 +23,7 @@ from pipelines.stream.processor import Processor
 from pipelines.stream.reports import Reports, read_reports
 
 BATCH = 10_000
-MANY = 1_000  # records in a batch: more than that come when the worker has fallen behind
+MANY = 5_000  # records that wait: a worker with more of them has fallen behind
 POLL_S = 0.1
 COMPACT_EVERY_S = 0.5  # one partition at a time: what others wait for is short
 LIVE_EVERY_S = 0.5
@@ -100,6 +100,7 @@ class Session:
         self.stopping = stopping
         self.reports = reports
         self.merging = merging
+        self._behind = False
         self.places: list[Place] = []
         self._new_processor = processor
         self._begin()
@@ -123,7 +124,7 @@ class Session:
             if records:
                 self.processor.process(records)
                 self.consumer.commit_for_dashboards({(r.topic, r.partition): r.offset + 1 for r in records})
-            self._beside(behind=len(records) >= MANY)
+            self._beside()
         except (Rewound, *AWAY) as error:
             self._recover(error)
 
@@ -172,16 +173,18 @@ class Session:
         except AWAY:
             return False
 
-    def _beside(self, behind: bool) -> None:
+    def _beside(self) -> None:
         if self._is_due("compact", COMPACT_EVERY_S):
             self.processor.compact()
         if self._is_due("check", CHECK_EVERY_S):
             self.processor.check()
-        self.merging.own(MERGING in self.places, behind)
+        self.merging.own(MERGING in self.places, self._behind)
         if MERGING in self.places and self._is_due("live", LIVE_EVERY_S):
             self._go_live()
         if self._is_due("report", REPORT_EVERY_S):
-            self.reports.publish(self.processor.latency, self.consumer.lag())
+            lag = self.consumer.lag()
+            self._behind = sum(lag.values()) > MANY
+            self.reports.publish(self.processor.latency, lag)
 
     def _is_due(self, what: str, every_s: float) -> bool:
         now = time.monotonic()
