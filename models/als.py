@@ -6,7 +6,7 @@ Source: Hu, Koren, Volinsky. Collaborative Filtering for Implicit Feedback Datas
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
@@ -16,13 +16,14 @@ from threadpoolctl import threadpool_limits
 
 from features.errors import BadInput, BrokenArtifact, NotFitted
 from models import artifacts
+from models.arrays import Csr, Float32, Int32, Mask
 from models.contracts import Progress, Slates
+from models.histories import Histories, History, newest_places
 from models.index import Index, IndexConfig
-from models.interactions import Csr, Float32, IdMap, Int32, Interactions, Mask
-from models.ranking import top, top_rows
+from models.interactions import IdMap, Interactions
+from models.ranking import in_blocks, top
 from models.trending import popularity
 
-BATCH = 512
 QUERIES = 256
 
 
@@ -83,28 +84,24 @@ class Als:
         self._index = Index.build(factors, self._vectors(interactions.matrix[np.sort(sample)]), IndexConfig())
         return self
 
-    def scores(self, histories: Csr) -> Float32:
+    def scores(self, histories: Histories) -> Float32:
         """Inner products of the folded-in users with all items; popularity where the history is empty."""
         self._check_fitted()
-        scores: Float32 = self._vectors(histories) @ self._factors.T
-        scores[np.diff(histories.indptr) == 0] = self._popularity
+        scores: Float32 = self._vectors(histories.matrix) @ self._factors.T
+        scores[histories.counts == 0] = self._popularity
         return scores
 
-    def recommend(self, histories: Csr, k: int, exclude: "csr_matrix[Any] | None" = None) -> Slates:
-        """Exact ranking, in blocks so that the scores of all users never stand in memory at once."""
-        blocks = [
-            top_rows(self.scores(histories[at : at + BATCH]), k, None if exclude is None else exclude[at : at + BATCH])
-            for at in range(0, max(histories.shape[0], 1), BATCH)
-        ]
-        return np.concatenate([rows for rows, _ in blocks]), np.concatenate([scores for _, scores in blocks])
+    def recommend(self, histories: Histories, k: int, exclude: Csr | None = None) -> Slates:
+        """Exact ranking of all items."""
+        return in_blocks(self.scores, histories, k, exclude)
 
-    def recommend_one(self, indices: Int32, confidences: Float32, k: int, allowed: Mask | None = None) -> Slates:
+    def recommend_one(self, history: History, k: int, allowed: Mask | None = None) -> Slates:
         """Fold the history in, then ask the index."""
         self._check_fitted()
-        known, weights = _known(indices, confidences)
-        if not len(known):
+        items, weights = _summed(history)
+        if not len(items):
             return top(self._popularity, k, allowed)
-        return self._index.search(self._vector(known, self._confidence(weights)), k, allowed)
+        return self._index.search(self._vector(items, self._confidence(weights)), k, allowed)
 
     def similar(self, item: int, k: int, allowed: Mask | None = None) -> Slates:
         """By the angle between factors: the raw product would name the popular items for every item."""
@@ -114,21 +111,21 @@ class Als:
         scores = (self._factors @ self._factors[item]) * self._inverse_norms * self._inverse_norms[item]
         return top(scores, k, permitted)
 
-    def because(self, indices: Int32, confidences: Float32, slate: Int32) -> Int32:
+    def because(self, history: History, slate: Int32) -> Int32:
         """The score is a sum over the history: item j adds c_j * y_i' A^-1 y_j. Source: section 5 of the paper."""
         self._check_fitted()
         reasons = np.full(len(slate), -1, dtype=np.int32)
-        places = np.flatnonzero((indices >= 0) & (confidences > 0))
-        if not len(places) or not len(slate):
+        items, weights = _summed(history)
+        if not len(items) or not len(slate):
             return reasons
-        scaled = self._confidence(confidences[places])
-        history = self._factors[indices[places]]
-        _, solved, failed = sposv(self._normal(history, scaled), self._factors[slate].T)
+        scaled = self._confidence(weights)
+        taken = self._factors[items]
+        _, solved, failed = sposv(self._normal(taken, scaled), self._factors[slate].T)
         _check(failed)
-        parts = (history * scaled[:, None]) @ solved
+        parts = (taken * scaled[:, None]) @ solved
         best = parts.argmax(axis=0)
         moved = (parts[best, np.arange(len(slate))] > 0) & (slate >= 0)
-        reasons[moved] = places[best[moved]]
+        reasons[moved] = newest_places(history, items[best[moved]])
         return reasons
 
     def save(self, folder: Path) -> None:
@@ -207,9 +204,11 @@ class Als:
         return vectors
 
 
-def _known(indices: Int32, confidences: Float32) -> tuple[Int32, Float32]:
-    kept = (indices >= 0) & (confidences > 0)
-    return indices[kept], confidences[kept]
+def _summed(history: History) -> tuple[Int32, Float32]:
+    """The items that count, each once, and the sums of their weights."""
+    known = history.known()
+    items, place = np.unique(known.items, return_inverse=True)
+    return items, np.bincount(place, known.weights, minlength=len(items)).astype(np.float32)
 
 
 def _tell(progress: Progress, epochs: int, epoch: int, _seconds: float, _loss: float | None) -> None:

@@ -1,4 +1,4 @@
-"""A model's files: JSON, npz and FAISS only, sealed by a manifest of sizes and SHA-256 sums."""
+"""A model's files: JSON, npz, FAISS, ONNX and LightGBM's text only, sealed by a manifest of sizes and SHA-256 sums."""
 
 import hashlib
 import json
@@ -10,16 +10,19 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from features.errors import BrokenArtifact
+from models.arrays import Csr
 from models.interactions import IdMap
 
 FORMAT = 1
 MANIFEST = "kindred.json"
-SUFFIXES = frozenset({".json", ".npz", ".faiss"})
+SUFFIXES = frozenset({".json", ".npz", ".faiss", ".onnx", ".txt"})
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
 Arrays = dict[str, "np.ndarray[Any, Any]"]
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -51,25 +54,55 @@ def write(folder: Path, name: str, params: Mapping[str, Any], items: IdMap, arra
     np.savez(folder / "arrays.npz", allow_pickle=False, **arrays)
 
 
-def read(folder: Path, name: str, shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, Any], IdMap, Arrays]:
+def read(
+    folder: Path, name: str, shapes: Shapes, integers: Shapes | None = None
+) -> tuple[dict[str, Any], IdMap, Arrays]:
     """What write() wrote.
 
-    Args:    shapes: of each float32 array; -1 stands for the number of items, 0 for any size.
+    Args:    shapes: of each float32 array, integers: of each int32 or int64 one; -1 stands for the number of items, 0
+             for any size.
     Raises:  BrokenArtifact: a file is missing, of another model, or doesn't hold what it should.
     """
     try:
         head = msgspec.json.decode((folder / "model.json").read_bytes(), type=_Head)
         ids = msgspec.json.decode((folder / "items.json").read_bytes(), type=tuple[str, ...])
         with np.load(folder / "arrays.npz", allow_pickle=False) as stored:
-            arrays = {key: stored[key] for key in shapes}
+            arrays = {key: stored[key] for key in (*shapes, *(integers or ()))}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, msgspec.MsgspecError) as error:
         raise BrokenArtifact(f"the files in {folder} can't be read as a model: {error}") from error
     if (head.name, head.format) != (name, FORMAT):
         raise BrokenArtifact(f"{folder} holds {head.name!r} in format {head.format}, not {name!r} in {FORMAT}")
     if not ids or list(ids) != sorted(set(ids)):
         raise BrokenArtifact(f"items.json in {folder} is empty, not sorted, or names an item twice")
-    _check(arrays, shapes, len(ids))
+    _check(arrays, shapes, len(ids), "f")
+    _check(arrays, integers or {}, len(ids), "i")
     return head.params, IdMap(ids), arrays
+
+
+def sparse_arrays(key: str, matrix: Csr) -> Arrays:
+    """A csr matrix as the arrays to write."""
+    return {
+        key: matrix.data.astype(np.float32),
+        f"{key}_indices": matrix.indices.astype(np.int32),
+        f"{key}_indptr": matrix.indptr.astype(np.int64),
+    }
+
+
+def sparse_shapes(key: str) -> tuple[Shapes, Shapes]:
+    """What read() needs for sparse_arrays(): the float32 and the integer shapes."""
+    return {key: (0,)}, {f"{key}_indices": (0,), f"{key}_indptr": (0,)}
+
+
+def sparse_matrix(arrays: Arrays, key: str, shape: tuple[int, int]) -> Csr:
+    """The csr matrix from its arrays.
+
+    Raises:  BrokenArtifact: they don't make one of this shape.
+    """
+    data, indices, indptr = arrays[key], arrays[f"{key}_indices"], arrays[f"{key}_indptr"]
+    whole = len(indptr) == shape[0] + 1 and indptr[0] == 0 and indptr[-1] == len(data) == len(indices)
+    if not whole or (np.diff(indptr) < 0).any() or (indices < 0).any() or (indices >= shape[1]).any():
+        raise BrokenArtifact(f"the arrays of {key!r} don't make a matrix of {shape}")
+    return csr_matrix((data, indices, indptr), shape=shape)
 
 
 def stored_name(folder: Path) -> str:
@@ -142,13 +175,15 @@ def _check_names(manifest: Manifest) -> None:
             raise BrokenArtifact(f"{name!r} is refused: only {', '.join(sorted(SUFFIXES))} are read, never a pickle")
 
 
-def _check(arrays: Arrays, shapes: Mapping[str, tuple[int, ...]], n_items: int) -> None:
+def _check(arrays: Arrays, shapes: Shapes, n_items: int, kind: str) -> None:
     for key, shape in shapes.items():
         wanted = tuple(n_items if size == -1 else size for size in shape)
         got = arrays[key]
         fits = got.ndim == len(wanted) and all(size in (0, have) for size, have in zip(wanted, got.shape, strict=True))
-        if got.dtype != np.float32 or not fits or not np.isfinite(got).all():
-            raise BrokenArtifact(f"array {key!r} is {got.dtype} {got.shape}, wanted finite float32 {wanted}")
+        typed = got.dtype == np.float32 if kind == "f" else got.dtype in (np.int32, np.int64)
+        if not typed or not fits or not np.isfinite(got).all():
+            what = "finite float32" if kind == "f" else "integers"
+            raise BrokenArtifact(f"array {key!r} is {got.dtype} {got.shape}, wanted {what} {wanted}")
 
 
 def _entry(path: Path) -> Entry:

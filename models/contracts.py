@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Protocol, Self
 
-from models.interactions import Csr, Float32, IdMap, Int32, Interactions, Mask
+from models.arrays import Csr, Float32, Int32, Mask
+from models.histories import Histories, History
+from models.interactions import IdMap, Interactions
 
 Progress = Callable[[int, int], None]  # (steps done, steps in all)
 Slates = tuple[Int32, Float32]  # item rows and scores, best first, padded with -1 and -inf
@@ -41,25 +43,23 @@ class Model(Protocol):
         Raises:  BadInput: there is nothing to fit on.
         """
 
-    def scores(self, histories: Csr) -> Float32:
-        """Score of every item for each history.
+    def scores(self, histories: Histories) -> Float32:
+        """Score of every item for each history; an empty one gets the popularity list.
 
-        Args:    histories: (n, n_items) float32 confidences; an empty row gets the popularity list.
         Returns: (n, n_items) float32, finite.
         """
 
-    def recommend(self, histories: Csr, k: int, exclude: Csr | None = None) -> Slates:
+    def recommend(self, histories: Histories, k: int, exclude: Csr | None = None) -> Slates:
         """The k best items for each history, by exact ranking.
 
-        Args:    histories: (n, n_items) float32 confidences; exclude: (n, n_items), its stored items are never shown.
+        Args:    exclude: (n, n_items), its stored items are never shown.
         Returns: (n, k) int32 and (n, k) float32, padded with -1 and -inf.
         """
 
-    def recommend_one(self, indices: Int32, confidences: Float32, k: int, allowed: Mask | None = None) -> Slates:
+    def recommend_one(self, history: History, k: int, allowed: Mask | None = None) -> Slates:
         """The k best items for one history, fast; through the index where the model has one.
 
-        Args:    indices: (h,) item rows, those below 0 are ignored; confidences: (h,); allowed: (n_items,) what may
-                 be shown, None for everything.
+        Args:    allowed: (n_items,) what may be shown, None for everything.
         Returns: (k,) int32 and (k,) float32, padded with -1 and -inf; full whenever k items are allowed.
         """
 
@@ -69,11 +69,11 @@ class Model(Protocol):
         Returns: (k,) int32 and (k,) float32.
         """
 
-    def because(self, indices: Int32, confidences: Float32, slate: Int32) -> Int32:
+    def because(self, history: History, slate: Int32) -> Int32:
         """For each slate item the position in the history that raised its score most; -1 where none did."""
 
     def save(self, folder: Path) -> None:
-        """Write npz, JSON and FAISS files, never a pickle, into an existing folder."""
+        """Write npz, JSON, FAISS and ONNX files, never a pickle, into an existing folder."""
 
     @classmethod
     def load(cls, folder: Path) -> Self:

@@ -9,7 +9,7 @@ import faiss as _typed_faiss
 import numpy as np
 
 from features.errors import BrokenArtifact
-from models.interactions import Float32, Mask
+from models.arrays import Float32, Mask
 from models.ranking import Slate, padded, top
 
 faiss: Any = _typed_faiss  # its stubs know the C++ signatures, not the Python ones

@@ -1,20 +1,14 @@
-"""Who met what, as numbers: ids to rows, and a sparse matrix of confidences."""
+"""What a model is fitted on: ids as rows, what each user did in order, and what is known of the items."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
-Int32 = NDArray[np.int32]
-Int64 = NDArray[np.int64]
-Float32 = NDArray[np.float32]
-Csr = csr_matrix[Any]
-Mask = NDArray[np.bool_]
+from models.arrays import Csr, Int32, Int64
+from models.histories import Histories
 
 
 @dataclass(frozen=True)
@@ -54,23 +48,44 @@ class IdMap:
 
 
 @dataclass(frozen=True)
-class Interactions:
-    """What a model is fitted on.
+class Content:
+    """What is known of the items themselves: `matrix` is (n_items, n_names) csr float32, `names` its columns."""
 
-    `matrix` is (n_users, n_items) float32, every stored confidence above 0, columns in order within a row.
-    `timestamps` is (nnz,) int64 ms UTC, the newest time of each stored pair, aligned with `matrix.data`; None where
-    the source has no times. `window` is [since, until) in ms UTC; None without times.
+    names: tuple[str, ...]
+    matrix: Csr
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """What a model is fitted on: of each user the events that count, oldest first, less what was taken back.
+
+    `items` may hold what the catalogue has and nobody has met. `window` is [since, until) in ms UTC, None without
+    times.
     """
 
     users: IdMap
     items: IdMap
-    matrix: Csr
-    timestamps: Int64 | None = None
+    histories: Histories
     window: tuple[int, int] | None = None
+    content: Content | None = None
 
+    @classmethod
+    def of(cls, users: IdMap, items: IdMap, matrix: Csr) -> "Interactions":
+        """Pairs without times or order."""
+        return cls(users, items, Histories.from_matrix(matrix))
 
-def matrix_of(rows: Int32, columns: Int32, values: Float32, shape: tuple[int, int]) -> Csr:
-    """A csr float32 matrix of distinct (row, column) pairs, columns in order within each row."""
-    matrix = csr_matrix((values, (rows, columns)), shape=shape, dtype=np.float32)
-    matrix.sort_indices()
-    return matrix
+    @property
+    def matrix(self) -> Csr:
+        """(n_users, n_items) csr float32, what each pair is worth, every stored value above 0, columns in order."""
+        return self.histories.matrix
+
+    @cached_property
+    def timestamps(self) -> Int64 | None:
+        """(nnz,) int64 ms UTC, the newest time of each pair stored in `matrix`; None where the source has no times."""
+        if self.histories.times is None:
+            return None
+        cells = self.histories.rows_of * self.histories.n_items + self.histories.items
+        _, place = np.unique(cells, return_inverse=True)
+        newest = np.zeros(self.matrix.nnz, dtype=np.int64)
+        np.maximum.at(newest, place, self.histories.times)
+        return newest

@@ -1,10 +1,14 @@
 """The best k of many scores, ties by row: the one place where an order is made."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from models.interactions import Csr, Float32, Int32, Mask
+from models.arrays import Csr, Float32, Int32, Mask
+from models.histories import Histories
+
+BLOCK = 512
 
 Slate = tuple[Int32, Float32]
 
@@ -30,6 +34,17 @@ def top_rows(scores: Float32, k: int, exclude: Csr | None = None) -> tuple[Int32
     slates = [top(row, k) for row in scores]
     indices = np.array([slate[0] for slate in slates], dtype=np.int32).reshape(len(slates), k)
     return indices, np.array([slate[1] for slate in slates], dtype=np.float32).reshape(len(slates), k)
+
+
+def in_blocks(
+    scores: Callable[[Histories], Float32], histories: Histories, k: int, exclude: Csr | None = None
+) -> tuple[Int32, Float32]:
+    """top_rows() of many histories, so that the scores of all of them never stand in memory at once."""
+    blocks = [
+        top_rows(scores(histories.rows(at, at + BLOCK)), k, None if exclude is None else exclude[at : at + BLOCK])
+        for at in range(0, max(len(histories), 1), BLOCK)
+    ]
+    return np.concatenate([rows for rows, _ in blocks]), np.concatenate([values for _, values in blocks])
 
 
 def padded(rows: "np.ndarray[Any, Any]", scores: Float32, k: int) -> Slate:

@@ -8,9 +8,11 @@ import numpy as np
 
 from features.errors import BadInput, BrokenArtifact, NotFitted
 from models import artifacts
+from models.arrays import Csr, Float32, Int32, Mask
 from models.contracts import Progress, Slates
-from models.interactions import Csr, Float32, IdMap, Int32, Interactions, Mask
-from models.ranking import top, top_rows
+from models.histories import Histories, History
+from models.interactions import IdMap, Interactions
+from models.ranking import in_blocks, top
 
 DAY_MS = 86_400_000
 
@@ -58,16 +60,16 @@ class Trending:
             progress(1, 1)
         return self
 
-    def scores(self, histories: Csr) -> Float32:
+    def scores(self, histories: Histories) -> Float32:
         """The same scores for every history."""
         self._check_fitted()
-        return np.tile(self._popularity, (histories.shape[0], 1))
+        return np.tile(self._popularity, (len(histories), 1))
 
-    def recommend(self, histories: Csr, k: int, exclude: Csr | None = None) -> Slates:
+    def recommend(self, histories: Histories, k: int, exclude: Csr | None = None) -> Slates:
         """The list, less what is excluded for each."""
-        return top_rows(self.scores(histories), k, exclude)
+        return in_blocks(self.scores, histories, k, exclude)
 
-    def recommend_one(self, indices: Int32, confidences: Float32, k: int, allowed: Mask | None = None) -> Slates:  # noqa: ARG002 - the list is the same for every history
+    def recommend_one(self, history: History, k: int, allowed: Mask | None = None) -> Slates:  # noqa: ARG002 - the list is the same for every history
         """The list, less what is not allowed."""
         self._check_fitted()
         return top(self._popularity, k, allowed)
@@ -77,7 +79,7 @@ class Trending:
         self._check_fitted()
         return top(self._popularity[:0], k)
 
-    def because(self, indices: Int32, confidences: Float32, slate: Int32) -> Int32:  # noqa: ARG002 - no history matters
+    def because(self, history: History, slate: Int32) -> Int32:  # noqa: ARG002 - no history matters
         """All -1: no part of a history moves the list."""
         self._check_fitted()
         return np.full(len(slate), -1, dtype=np.int32)

@@ -127,17 +127,23 @@ def _limits(wanted: Filter) -> Limits:
 
 
 def _touches(request: RecommendRequest, profile: Profile) -> tuple[list[Touch], int]:
-    """What ties the customer to items, the caller's own history and the item looked at first; and the newest time."""
+    """What ties the customer to items, oldest first, the item looked at last of all; and the newest time.
+
+    The caller's own history is taken as it comes, or by time where all of it has times; it is newer than what is known.
+    """
     own = list(request.history or ())
+    dated = [(touched.timestamp, touched) for touched in own if touched.timestamp is not None]
+    if len(dated) == len(own):
+        own = [touched for _, touched in sorted(dated, key=lambda pair: pair[0])]
     if request.item_id is not None:
         own.append(Touched(item_id=request.item_id))
+    live = [Touch(item_id, confidence, name) for item_id, confidence, name, _ in reversed(profile.history())]
     stated = [Touch(t.item_id, WEIGHTS.get(t.name, 0), t.name) for t in own]
-    live = [Touch(item_id, confidence, name) for item_id, confidence, name, _ in profile.history()]
     merged: dict[str, Touch] = {}
-    for touch in (*stated, *live):
-        before = merged.get(touch.item_id)
+    for touch in (*live, *stated):
+        before = merged.pop(touch.item_id, None)  # so that it stands at its newest place
         total = touch.confidence + (before.confidence if before else 0.0)
-        stronger = before if before and before.confidence >= touch.confidence else touch
-        merged[touch.item_id] = Touch(touch.item_id, total, stronger.event)
+        names = [touch.event] if before is None else [before.event, touch.event]
+        merged[touch.item_id] = Touch(touch.item_id, total, max(names, key=lambda name: WEIGHTS.get(name, 0)))
     times = [round(t.timestamp.timestamp() * 1000) for t in own if t.timestamp is not None]
     return [touch for touch in merged.values() if touch.confidence > 0], max([profile.last_seen, *times])

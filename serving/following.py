@@ -20,6 +20,7 @@ from features.online import AWAY, CHANNEL, CatalogueReader, ProfileReader, conne
 from features.settings import Settings
 from models import load
 from models.contracts import Model
+from models.histories import History
 from models.registry import Registry, Version
 from serving.decide.state import Champion, Columns, State
 
@@ -133,8 +134,9 @@ class Follower:
         folder: Path = self.registry.download(version, self.settings.data / "models")
         model = load(folder)
         some = np.arange(min(3, len(model.items)), dtype=np.int32)
-        found, _ = model.recommend_one(some, np.ones(len(some), dtype=np.float32), 10)
-        model.because(some, np.ones(len(some), dtype=np.float32), found[found >= 0])
+        asked = History(some, np.ones(len(some), dtype=np.float32))
+        found, _ = model.recommend_one(asked, 10)
+        model.because(asked, found[found >= 0])
         return model
 
     async def _follow_catalogue(self) -> None:

@@ -15,7 +15,7 @@ def checkerboard(users: int = 20, items: int = 10) -> Interactions:
     taken[np.arange(users), _missing(users, items)] = False
     matrix = csr_matrix(taken.astype(np.float32))
     matrix.sort_indices()
-    return Interactions(_ids("u", users), _ids("i", items), matrix)
+    return Interactions.of(_ids("u", users), _ids("i", items), matrix)
 
 
 def missing(users: int = 20, items: int = 10) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":

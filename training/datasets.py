@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from features.errors import BadInput
 from features.weights import WEIGHTS, recency
-from models.interactions import Csr, IdMap, Int32, Interactions, matrix_of
+from models.arrays import Csr, Int32, matrix_of
+from models.histories import Histories
+from models.interactions import IdMap, Interactions
 
 Frame = pd.DataFrame
+Float64 = NDArray[np.float64]
 
 
 def checked(frame: Frame) -> Frame:
@@ -45,37 +48,44 @@ def interactions(rows: Frame) -> Interactions:
     Args:    rows: as checked() returns them.
     Raises:  BadInput: nothing is left.
     """
-    users, user_ids = pd.factorize(rows["user_id"], sort=True)
-    items, item_ids = pd.factorize(rows["item_id"], sort=True)
-    pairs, place = np.unique(users.astype(np.int64) * len(item_ids) + items, return_inverse=True)
-    weights = np.bincount(place, rows["weight"], minlength=len(pairs))
-    kept = weights > 0
-    if not kept.any():
-        raise BadInput("every interaction was taken back by a refund: there is nothing to learn from", "event")
-    user_rows, user_map = _compact(pairs[kept] // len(item_ids), user_ids)
-    item_rows, item_map = _compact(pairs[kept] % len(item_ids), item_ids)
-    shape = (len(user_map), len(item_map))
-    newest = _newest(rows, place, len(pairs))
-    return Interactions(
-        users=user_map,
-        items=item_map,
-        matrix=matrix_of(user_rows, item_rows, weights[kept].astype(np.float32), shape),
-        timestamps=None if newest is None else newest[kept],
-        window=window(rows),
+    left = _left(
+        pd.factorize(rows["user_id"])[0], pd.factorize(rows["item_id"])[0], rows["weight"].to_numpy(np.float64)
     )
+    kept = rows[left > 0]
+    if kept.empty:
+        raise BadInput("every interaction was taken back by a refund: there is nothing to learn from", "event")
+    users, items = IdMap.of(kept["user_id"].unique()), IdMap.of(kept["item_id"].unique())
+    return Interactions(users, items, histories(kept, users, items), window(rows))
 
 
-def histories(rows: Frame, users: IdMap, items: IdMap, newest: int | None = None) -> Csr:
-    """What a model is asked with for each user.
+def histories(rows: Frame, users: IdMap, items: IdMap, newest: int | None = None) -> Histories:
+    """What a model is asked with for each user, oldest first.
 
-    Args:    rows: as checked() returns them; newest: only so many of a user's newest rows count, and the latest of them
-             more, exactly as features.definitions.history() asks in serving.
-    Returns: (n_users, n_items) float32 sums of weights, those above 0; items that the model doesn't know are left out.
+    Args:    rows: as checked() returns them; newest: only so many of a user's newest rows count, and the latest of
+             them more, as features.profiles.Profile.history() has it in serving: each item once, where it was met last.
+    Returns: n_users histories of the events that add weight; items that the model doesn't know, and those with nothing
+             left after refunds, are left out.
     """
-    rows = rows[users.rows(rows["user_id"]) >= 0]
+    rows = in_order(rows[users.rows(rows["user_id"]) >= 0])
     if newest is not None:
-        rows = _as_served(in_order(rows).groupby("user_id", sort=False).tail(newest))
-    return _summed(rows, users, items)
+        rows = _as_served(rows.groupby("user_id", sort=False).tail(newest))
+    row, column = users.rows(rows["user_id"]), items.rows(rows["item_id"])
+    weight = rows["weight"].to_numpy(dtype=np.float64)
+    left, given = _left(row, column, weight), _left(row, column, np.maximum(weight, 0))
+    kept = (row >= 0) & (column >= 0) & (weight > 0) & (left > 0)
+    worth = weight[kept] * left[kept] / given[kept]  # a refund takes from all events of its pair alike
+    order = np.argsort(row[kept], kind="stable")
+    rows, row = rows[kept], row[kept][order]
+    counts = np.bincount(row, minlength=len(users))
+    times = rows["timestamp"].to_numpy(dtype=np.int64)[order] if "timestamp" in rows.columns else None
+    return Histories(
+        indptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        items=column[kept][order],
+        weights=_float32(worth[order]),
+        n_items=len(items),
+        times=times,
+        ordered="timestamp" in rows.columns or "position" in rows.columns,
+    )
 
 
 def targets(rows: Frame, users: IdMap, items: IdMap) -> tuple[Csr, NDArray[np.int64]]:
@@ -113,10 +123,19 @@ def _weights(rows: Frame) -> "pd.Series[float]":
 
 
 def _as_served(rows: Frame) -> Frame:
-    if "timestamp" not in rows.columns:
-        return rows
-    age = rows.groupby("user_id")["timestamp"].transform("max") - rows["timestamp"]
-    return rows.assign(weight=rows["weight"] * recency(age.to_numpy(dtype=np.float64)))
+    """Each item once, at its newest place, with the sum of what its events are worth by their age."""
+    if "timestamp" in rows.columns:
+        age = rows.groupby("user_id")["timestamp"].transform("max") - rows["timestamp"]
+        rows = rows.assign(weight=rows["weight"] * recency(age.to_numpy(dtype=np.float64)))
+    total = rows.groupby(["user_id", "item_id"])["weight"].transform("sum")
+    return rows.assign(weight=total).drop_duplicates(["user_id", "item_id"], keep="last")
+
+
+def _left(row: "NDArray[Any]", column: "NDArray[Any]", weight: Float64) -> Float64:
+    """What is left of each event's pair when everything is summed."""
+    _, place = np.unique(row.astype(np.int64) << 32 | (column.astype(np.int64) & 0xFFFFFFFF), return_inverse=True)
+    sums = np.bincount(place, weight, minlength=1).astype(np.float64)
+    return sums[place]
 
 
 def _summed(rows: Frame, users: IdMap, items: IdMap) -> Csr:
@@ -127,21 +146,6 @@ def _summed(rows: Frame, users: IdMap, items: IdMap) -> Csr:
     pairs, sums = pairs[sums > 0], sums[sums > 0]
     shape = (len(users), len(items))
     return matrix_of(_int32(pairs // max(len(items), 1)), _int32(pairs % max(len(items), 1)), _float32(sums), shape)
-
-
-def _compact(codes: "NDArray[Any]", ids: "pd.Index[Any]") -> tuple[Int32, IdMap]:
-    present, rows = np.unique(codes, return_inverse=True)
-    return _int32(rows), IdMap(tuple(ids[present]))
-
-
-def _newest(rows: Frame, place: "NDArray[Any]", pairs: int) -> "NDArray[np.int64] | None":
-    """A refund isn't interest: only what added weight dates a pair."""
-    if "timestamp" not in rows.columns:
-        return None
-    newest = np.zeros(pairs, dtype=np.int64)
-    added = (rows["weight"] > 0).to_numpy()
-    np.maximum.at(newest, place[added], rows["timestamp"].to_numpy(dtype=np.int64)[added])
-    return newest
 
 
 def _int32(values: "NDArray[Any]") -> Int32:

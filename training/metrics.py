@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.interactions import Csr, Float32, Int32
+from models.arrays import Csr, Float32, Int32
 
 Flags = NDArray[np.bool_]
 

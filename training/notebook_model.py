@@ -11,6 +11,7 @@ import pandas as pd
 
 from models import artifacts, load
 from models.contracts import Model
+from models.histories import History
 
 DEFAULT_K = 10
 
@@ -28,7 +29,7 @@ class NotebookModel:
 
     def _slate(self, history: list[str], k: int) -> dict[str, Any]:
         indices = self.model.items.rows(history)
-        rows, scores = self.model.recommend_one(indices, np.ones(len(indices), dtype=np.float32), k)
+        rows, scores = self.model.recommend_one(History(indices, np.ones(len(indices), dtype=np.float32)), k)
         return {"item_ids": self.model.items.names(rows), "scores": scores[rows >= 0].astype(float).tolist()}
 
 

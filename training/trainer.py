@@ -13,8 +13,10 @@ from scipy.sparse import csr_matrix
 from features.errors import BadInput
 from features.states import RECENT
 from models import create
+from models.arrays import Csr, Int32
 from models.contracts import Model, Progress
-from models.interactions import Csr, IdMap, Int32
+from models.histories import Histories
+from models.interactions import IdMap
 from training import datasets, metrics
 from training.splits import Split, time_split
 
@@ -84,7 +86,7 @@ def evaluate(model: Model, split: Split, ks: Sequence[int], mask: bool, newest: 
     users = IdMap.of(split.test["user_id"].unique())
     asked = datasets.histories(split.known, users, model.items, newest)
     wanted, unknown = datasets.targets(split.test, users, model.items)
-    hidden = datasets.histories(split.known, users, model.items) if mask else wanted * 0
+    hidden = datasets.histories(split.known, users, model.items).matrix if mask else wanted * 0
     wanted = _without(wanted, hidden)
     count = int(((np.diff(wanted.indptr) + unknown) > 0).sum())
     if count == 0:
@@ -92,13 +94,13 @@ def evaluate(model: Model, split: Split, ks: Sequence[int], mask: bool, newest: 
             "no user has anything left to be found; ask with --no-mask, or choose another --holdout", "holdout"
         )
     slates = [
-        _block(model, asked[at : at + BLOCK], wanted[at : at + BLOCK], hidden[at : at + BLOCK], max(ks))
+        _block(model, asked.rows(at, at + BLOCK), wanted[at : at + BLOCK], hidden[at : at + BLOCK], max(ks))
         for at in range(0, len(users), BLOCK)
     ]
     return {**metrics.measure(np.concatenate(slates), wanted, unknown, ks), "users": float(count)}
 
 
-def _block(model: Model, asked: Csr, wanted: Csr, hidden: Csr, k: int) -> Int32:
+def _block(model: Model, asked: Histories, wanted: Csr, hidden: Csr, k: int) -> Int32:
     scores = model.scores(asked)
     scores[hidden.nonzero()] = -np.inf
     return metrics.ranked(scores, wanted.toarray() > 0, k)

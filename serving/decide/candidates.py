@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.interactions import Float32, Int32
+from models.histories import History
 from serving.decide.state import Champion, Limits, State
 
 
@@ -31,12 +31,12 @@ def from_champion(
 ) -> list[Candidate]:
     """The champion's k best for this history, each with the touch that moved it most."""
     ids = champion.model.items
-    rows, confidences = _rows(champion, history)
+    asked = _asked(champion, history)
     allowed = champion.columns.allowed(limits, exclude)
-    found, scores = champion.model.recommend_one(rows, confidences, k, allowed)
+    found, scores = champion.model.recommend_one(asked, k, allowed)
     kept = found >= 0
     found, scores = found[kept], scores[kept]
-    causes = champion.model.because(rows, confidences, found)
+    causes = champion.model.because(asked, found)
     return [
         Candidate(ids.ids[row], float(score), champion.name, history[cause] if cause >= 0 else None)
         for row, score, cause in zip(found.tolist(), scores.tolist(), causes.tolist(), strict=True)
@@ -75,6 +75,7 @@ def similar(champion: Champion, item_id: str, limits: Limits, exclude: Iterable[
     ]
 
 
-def _rows(champion: Champion, history: list[Touch]) -> tuple[Int32, Float32]:
+def _asked(champion: Champion, history: list[Touch]) -> History:
     rows = [champion.model.items.row(touch.item_id) for touch in history]
-    return np.array(rows, dtype=np.int32), np.array([touch.confidence for touch in history], dtype=np.float32)
+    weights = [touch.confidence for touch in history]
+    return History(np.array(rows, dtype=np.int32), np.array(weights, dtype=np.float32))

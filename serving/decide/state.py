@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.items import Item
+from models.arrays import Int32, Mask
 from models.contracts import Model
-from models.interactions import IdMap, Int32, Mask
+from models.interactions import IdMap
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from models.als import Als, AlsConfig
-from models.interactions import Float32, Int32
+from models.arrays import Float32, Int32
+from models.histories import History
 from tests.tastes import checkerboard, two_tastes
 from training import datasets
 
@@ -15,6 +16,7 @@ CONFIG = AlsConfig(embedding_size=8)
 MODEL = Als(CONFIG).fit(datasets.interactions(datasets.checked(two_tastes())))
 HISTORY: Int32 = np.array([2, 5, 7], dtype=np.int32)
 WEIGHTS: Float32 = np.array([1, 5, 10], dtype=np.float32)
+ASKED = History(HISTORY, WEIGHTS)
 
 
 def solved() -> tuple[NDArray[np.floating], Float32]:
@@ -30,38 +32,36 @@ def test_a_score_is_that_of_the_papers_equation() -> None:
     inverse, confidences = solved()
     factors = MODEL._factors.astype(np.float64)
     expected = factors @ inverse @ (confidences @ factors[HISTORY])
-    rows, scores = MODEL.recommend_one(HISTORY, WEIGHTS, 20)
+    rows, scores = MODEL.recommend_one(ASKED, 20)
     np.testing.assert_allclose(scores, expected[rows], rtol=1e-3, atol=1e-5)
 
 
 def test_the_reason_is_the_largest_part_of_the_score() -> None:
     inverse, confidences = solved()
     factors = MODEL._factors.astype(np.float64)
-    slate, _ = MODEL.recommend_one(HISTORY, WEIGHTS, 6)
+    slate, _ = MODEL.recommend_one(ASKED, 6)
     parts = (factors[HISTORY] * confidences[:, None]) @ inverse @ factors[slate].T
-    assert MODEL.because(HISTORY, WEIGHTS, slate).tolist() == parts.argmax(axis=0).tolist()
+    assert MODEL.because(ASKED, slate).tolist() == parts.argmax(axis=0).tolist()
 
 
 def test_a_place_that_counts_nothing_is_no_reason() -> None:
-    indices = np.array([-1, 2, 3], dtype=np.int32)
-    weights = np.array([9, 1, 0], dtype=np.float32)
-    slate, _ = MODEL.recommend_one(indices, weights, 5)
-    assert set(MODEL.because(indices, weights, slate).tolist()) <= {1, -1}
-    assert MODEL.because(indices, weights, np.array([-1], dtype=np.int32)).tolist() == [-1]
+    asked = History(np.array([-1, 2, 3], dtype=np.int32), np.array([9, 1, 0], dtype=np.float32))
+    slate, _ = MODEL.recommend_one(asked, 5)
+    assert set(MODEL.because(asked, slate).tolist()) <= {1, -1}
+    assert MODEL.because(asked, np.array([-1], dtype=np.int32)).tolist() == [-1]
 
 
 def test_a_new_customer_gets_what_a_known_one_with_the_same_history_gets() -> None:
     board = checkerboard()
     model = Als(CONFIG).fit(board)
-    start, end = board.matrix.indptr[:2]
-    known = model.recommend(board.matrix[:1], 10)[1][0]
-    new = model.recommend_one(board.matrix.indices[start:end], board.matrix.data[start:end], 10)[1]
+    known = model.recommend(board.histories.rows(0, 1), 10)[1][0]
+    new = model.recommend_one(board.histories[0], 10)[1]
     np.testing.assert_allclose(known, new, rtol=1e-4)
 
 
 def test_the_number_of_threads_changes_nothing() -> None:
     board = checkerboard()
-    one, two = (Als(replace(CONFIG, threads=threads)).fit(board).scores(board.matrix) for threads in (1, 2))
+    one, two = (Als(replace(CONFIG, threads=threads)).fit(board).scores(board.histories) for threads in (1, 2))
     np.testing.assert_array_equal(one, two)
 
 
@@ -69,7 +69,7 @@ def test_another_seed_is_another_model_of_the_same_taste() -> None:
     board = checkerboard()
     first, second = (Als(CONFIG, seed=seed).fit(board) for seed in (1, 2))
     assert not np.array_equal(first._factors, second._factors)
-    tops = [model.recommend(board.matrix, 1, exclude=board.matrix)[0].tolist() for model in (first, second)]
+    tops = [model.recommend(board.histories, 1, exclude=board.matrix)[0].tolist() for model in (first, second)]
     assert tops[0] == tops[1]
 
 
@@ -81,4 +81,4 @@ def test_like_items_are_those_that_the_same_people_take() -> None:
 
 def test_the_size_of_the_space_may_exceed_the_number_of_items() -> None:
     board = checkerboard(users=6, items=4)
-    assert np.isfinite(Als(AlsConfig(embedding_size=64)).fit(board).scores(board.matrix)).all()
+    assert np.isfinite(Als(AlsConfig(embedding_size=64)).fit(board).scores(board.histories)).all()

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from features.errors import BrokenArtifact
+from models.arrays import Float32
 from models.index import FILE, Index, IndexConfig
-from models.interactions import Float32
 from models.ranking import top
 
 SMALL = IndexConfig(flat_up_to=100)

@@ -14,6 +14,7 @@ import pytest
 from features.errors import BadInput, BrokenArtifact, Unavailable
 from models import load
 from models.artifacts import MANIFEST
+from models.histories import History
 from models.registry import MANIFEST_TAG, Registry, Version
 from tests.mlflow_server import free_port
 from tests.tastes import DAY_MS, two_tastes
@@ -72,8 +73,8 @@ def test_a_wrong_version_names_the_right_ones(registry: Registry, version: Versi
 def test_what_is_fetched_answers_as_what_was_trained(registry: Registry, version: Version, tmp_path: Path) -> None:
     folder = registry.download(version, tmp_path / "cache")
     found, trained = load(folder), FITTED.model
-    history = np.array([1, 2], dtype=np.int32), np.ones(2, dtype=np.float32)
-    for got, wanted in zip(found.recommend_one(*history, 5), trained.recommend_one(*history, 5), strict=True):
+    history = History(np.array([1, 2], dtype=np.int32), np.ones(2, dtype=np.float32))
+    for got, wanted in zip(found.recommend_one(history, 5), trained.recommend_one(history, 5), strict=True):
         np.testing.assert_array_equal(got, wanted)
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [folder.name]
 

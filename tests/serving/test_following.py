@@ -177,7 +177,7 @@ def test_without_a_champion_or_a_registry_nothing_is_pending(follower: Follower)
 
 
 def test_a_model_of_one_item_can_be_warmed_up(follower: Follower, saved: Path) -> None:
-    one = Interactions(IdMap(("u",)), IdMap(("i",)), csr_matrix(np.ones((1, 1), dtype=np.float32)))
+    one = Interactions.of(IdMap(("u",)), IdMap(("i",)), csr_matrix(np.ones((1, 1), dtype=np.float32)))
     create("als").fit(one).save(saved)
     run(follower.read_registry)
     assert version(follower) == "1"

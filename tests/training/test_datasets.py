@@ -92,20 +92,41 @@ def test_numbers_are_ids_too() -> None:
 def test_a_history_is_of_known_items_and_those_asked_for() -> None:
     lines = events(("u", "x", 1, "Product Viewed"), ("u", "new", 2, "Product Viewed"), ("v", "x", 3, "Product Added"))
     found = histories(lines, IdMap.of(["u", "nobody"]), IdMap.of(["x", "y"]))
-    assert found.toarray().tolist() == [[0, 0], [1, 0]]
+    assert found.matrix.toarray().tolist() == [[0, 0], [1, 0]]
+
+
+def test_a_history_is_in_the_order_of_time_and_keeps_what_came_again() -> None:
+    lines = events(("u", "b", 3, "Product Viewed"), ("v", "c", 1, "Product Viewed"), ("u", "a", 2, "Product Added"))
+    lines = pd.concat([lines, events(("u", "b", 1, "Product Viewed"))])
+    found = histories(lines, IdMap.of("uv"), IdMap.of("abc"))
+    assert [found[row].items.tolist() for row in range(2)] == [[1, 0, 1], [2]]
+    assert found[0].weights.tolist() == [1, 3, 1]
+    assert found[0].times is not None
+    assert found[0].times.tolist() == [1, 2, 3]
+
+
+def test_a_refund_takes_from_the_events_of_its_pair_and_is_none() -> None:
+    lines = events(("u", "x", 1, "Order Completed"), ("u", "x", 2, "Order Completed"), ("u", "x", 3, "Order Refunded"))
+    found = histories(lines, IdMap.of("u"), IdMap.of("x"))
+    assert found.weights.tolist() == [2.5, 2.5]  # 5 + 5 - 5 over two orders
+
+
+def test_what_was_asked_with_as_in_serving_stands_once_at_its_newest_place() -> None:
+    lines = events(*[("u", item, at, "Product Viewed") for at, item in enumerate("abca")])
+    assert histories(lines, IdMap.of("u"), IdMap.of("abc"), newest=9).items.tolist() == [1, 2, 0]
 
 
 def test_only_the_newest_events_of_a_history_count() -> None:
     lines = events(*[("u", item, at, "Product Viewed") for at, item in enumerate("abcd")])
     found = histories(lines, IdMap.of(["u"]), IdMap.of("abcd"), newest=2)
-    assert (found.toarray() > 0).tolist() == [[False, False, True, True]]
+    assert (found.matrix.toarray() > 0).tolist() == [[False, False, True, True]]
 
 
 def test_the_latest_event_counts_five_times_and_one_of_a_day_before_three_times() -> None:
     day = 86_400_000
     lines = events(("u", "a", 0, "Product Viewed"), ("u", "b", day, "Product Viewed"))
     # 1 + 4 * 0.5 ** 0 = 5, and 1 + 4 * 0.5 ** 1 = 3
-    assert histories(lines, IdMap.of(["u"]), IdMap.of("ab"), newest=100).toarray().tolist() == [[3, 5]]
+    assert histories(lines, IdMap.of(["u"]), IdMap.of("ab"), newest=100).matrix.toarray().tolist() == [[3, 5]]
 
 
 def test_training_asks_with_the_same_history_as_serving() -> None:
@@ -119,7 +140,7 @@ def test_training_asks_with_the_same_history_as_serving() -> None:
         event = {"type": "track", "event": name, "messageId": str(n), "userId": customer[2:], "timestamp": iso(at)}
         sent.append(decode(msgspec.json.encode({**event, "properties": detail}), at))
     items = IdMap.of("abcdef")
-    asked = histories(events(*lines), IdMap.of(["u:1"]), items, newest=RECENT).toarray()[0]
+    asked = histories(events(*lines), IdMap.of(["u:1"]), items, newest=RECENT).matrix.toarray()[0]
     served = {item: confidence for item, confidence, _, _ in Profile([packed(*sent)]).history()}
     assert {item: asked[row] for row, item in enumerate(items.ids) if asked[row] > 0} == pytest.approx(served)
 

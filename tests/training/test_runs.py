@@ -11,6 +11,7 @@ import pytest
 
 from features.errors import BrokenArtifact, Unavailable
 from models.als import AlsConfig
+from models.histories import History
 from models.registry import Registry, Version
 from models.trending import Trending
 from tests.mlflow_server import free_port
@@ -54,7 +55,7 @@ def test_a_notebook_gets_what_serving_gives(mlflow_url: str, fitted: trainer.Fit
     asked = pd.DataFrame({"history": [["i001", "i002"], [], ["unknown"]]})
     answer = found.predict(asked, params={"k": 3})
     items = fitted.model.items
-    rows, _ = fitted.model.recommend_one(items.rows(["i001", "i002"]), runs_ones(2), 3)
+    rows, _ = fitted.model.recommend_one(History(items.rows(["i001", "i002"]), runs_ones(2)), 3)
     assert answer["item_ids"][0] == items.names(rows)
     assert answer["item_ids"][1] == answer["item_ids"][2]
     assert [len(scores) for scores in answer["scores"]] == [3, 3, 3]

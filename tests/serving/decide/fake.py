@@ -5,14 +5,16 @@ from collections.abc import Mapping
 import numpy as np
 
 from features.items import Item
+from models.arrays import Float32, Int32, Mask
 from models.contracts import Slates
-from models.interactions import Float32, IdMap, Int32, Mask
+from models.histories import History
+from models.interactions import IdMap
 from models.ranking import top
 from serving.decide.state import Champion, Columns, State
 
 
 class Known:
-    """Scores an item by its place in `scores`, whatever the history; every reason is the first known touch."""
+    """Scores an item by its place in `scores`, whatever the history; every reason is the newest known touch."""
 
     name = "known"
 
@@ -20,8 +22,8 @@ class Known:
         self.items = IdMap(tuple(sorted(scores)))
         self._scores: Float32 = np.array([scores[item_id] for item_id in self.items.ids], dtype=np.float32)
 
-    def recommend_one(self, indices: Int32, confidences: Float32, k: int, allowed: Mask | None = None) -> Slates:
-        assert len(indices) == len(confidences)
+    def recommend_one(self, history: History, k: int, allowed: Mask | None = None) -> Slates:
+        assert len(history.items) == len(history.weights)
         return top(self._scores, k, allowed)
 
     def similar(self, item: int, k: int, allowed: Mask | None = None) -> Slates:
@@ -29,9 +31,9 @@ class Known:
         permitted[item] = False
         return top(self._scores, k, permitted)
 
-    def because(self, indices: Int32, _confidences: Float32, slate: Int32) -> Int32:
-        known = np.flatnonzero(indices >= 0)
-        return np.full(len(slate), known[0] if len(known) else -1, dtype=np.int32)
+    def because(self, history: History, slate: Int32) -> Int32:
+        known = np.flatnonzero(history.items >= 0)
+        return np.full(len(slate), known[-1] if len(known) else -1, dtype=np.int32)
 
 
 def shop(*item_ids: str, **of_all: object) -> dict[str, Item]:
