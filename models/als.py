@@ -40,6 +40,7 @@ class AlsConfig:
     regularization: float = 0.16
     alpha: float = 4.0
     epochs: int = 15
+    refresh_epochs: int = 3
     half_life_days: float = 7.0
     threads: int = 2
 
@@ -73,10 +74,25 @@ class Als:
 
     def fit(self, interactions: Interactions, progress: Progress | None = None) -> Self:
         """Alternate between users and items for `epochs` rounds."""
+        return self._fit(interactions, None, self._config.epochs, progress)
+
+    def refreshed(self, interactions: Interactions, progress: Progress | None = None) -> Self:
+        """A new model of newer interactions that starts from this one's factors: `refresh_epochs` rounds do.
+
+        Items that are new start from nothing, those that are gone are dropped. benchmarks/refresh.py compares it with
+        a full fit.
+        """
+        self._check_fitted()
+        rows = self._items.rows(interactions.items.ids)
+        start = np.where(rows[:, None] >= 0, self._factors[rows], np.float32(0))
+        fresh = type(self)(self._config, self._seed)
+        return fresh._fit(interactions, start, self._config.refresh_epochs, progress)
+
+    def _fit(self, interactions: Interactions, start: Float32 | None, epochs: int, progress: Progress | None) -> Self:
         liked = popularity(interactions, self._config.half_life_days)
         confidences = self._scaled(interactions.matrix)
         ridge = self._config.regularization * float((confidences.data - 1).sum() / confidences.shape[0])
-        factors = self._solve(confidences, ridge, progress)
+        factors = self._solve(confidences, ridge, start, epochs, progress)
         if not np.isfinite(factors).all():
             raise BadInput("the factors overflowed: raise `regularization` or lower `alpha`", "regularization")
         self._hold(interactions.items, factors, liked, ridge)
@@ -153,18 +169,21 @@ class Als:
         if not len(self._items):
             raise NotFitted("als has no factors yet: call fit() or load() first")
 
-    def _solve(self, confidences: Csr, ridge: float, progress: Progress | None) -> Float32:
+    def _solve(
+        self, confidences: Csr, ridge: float, start: Float32 | None, epochs: int, progress: Progress | None
+    ) -> Float32:
         config = self._config
-        told = None if progress is None else partial(_tell, progress, config.epochs)
+        told = None if progress is None else partial(_tell, progress, epochs)
         with threadpool_limits(1, "blas"):
             solver = AlternatingLeastSquares(
                 factors=config.embedding_size,
                 regularization=ridge,
                 alpha=1.0,  # the confidences come scaled
-                iterations=config.epochs,
+                iterations=epochs,
                 num_threads=config.threads,
                 random_state=self._seed,
             )
+            solver.item_factors = start  # None draws them; each round solves the users first
             solver.fit(confidences, show_progress=False, callback=told)
         return np.ascontiguousarray(solver.item_factors, dtype=np.float32)
 

@@ -19,7 +19,7 @@ from models.interactions import IdMap
 FORMAT = 1
 MANIFEST = "kindred.json"
 SUFFIXES = frozenset({".json", ".npz", ".faiss", ".onnx", ".txt"})
-_PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+_PLAIN = re.compile(r"(?:[A-Za-z0-9_-]+/)?[A-Za-z0-9_-][A-Za-z0-9_.-]*")  # of a member of a blend in its folder
 
 Arrays = dict[str, "np.ndarray[Any, Any]"]
 Shapes = Mapping[str, tuple[int, ...]]
@@ -118,8 +118,7 @@ def stored_name(folder: Path) -> str:
 
 def seal(folder: Path) -> Manifest:
     """Write the manifest over all files of the folder; nothing may be added afterwards."""
-    paths = sorted(path for path in folder.iterdir() if path.name != MANIFEST)
-    manifest = Manifest(format=FORMAT, files={path.name: _entry(path) for path in paths})
+    manifest = Manifest(format=FORMAT, files={name: _entry(folder / name) for name in sorted(_names(folder))})
     _check_names(manifest)
     (folder / MANIFEST).write_bytes(msgspec.json.encode(manifest))
     return manifest
@@ -152,7 +151,7 @@ def verify(folder: Path, manifest: Manifest | None = None) -> Manifest:
     """
     try:
         manifest = manifest or parse((folder / MANIFEST).read_bytes())
-        present = {path.name for path in folder.iterdir()} - {MANIFEST}
+        present = _names(folder)
     except OSError as error:
         raise BrokenArtifact(f"{folder} has no {MANIFEST}") from error
     if extra := sorted(present - manifest.files.keys()):
@@ -163,6 +162,13 @@ def verify(folder: Path, manifest: Manifest | None = None) -> Manifest:
         if _entry(folder / name) != entry:
             raise BrokenArtifact(f"{name} was changed after training: its SHA-256 or size differs from {MANIFEST}")
     return manifest
+
+
+def _names(folder: Path) -> set[str]:
+    """What lies in the folder and in the folders in it, but for the manifest."""
+    deep = {path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()}
+    paths = {*folder.iterdir(), *(inner for path in deep for inner in path.iterdir())} - deep
+    return {path.relative_to(folder).as_posix() for path in paths} - {MANIFEST}
 
 
 def _check_names(manifest: Manifest) -> None:

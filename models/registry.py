@@ -138,6 +138,7 @@ class Registry:
             raise BrokenArtifact(f"{artifacts.MANIFEST} of {version.name} {version.version} was changed after training")
         manifest = artifacts.parse(raw)
         for name, entry in manifest.files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
             self._fetch(f"{root}/{name}", folder / name, entry.size)
         artifacts.verify(folder, manifest)
 

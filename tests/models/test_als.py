@@ -82,3 +82,20 @@ def test_like_items_are_those_that_the_same_people_take() -> None:
 def test_the_size_of_the_space_may_exceed_the_number_of_items() -> None:
     board = checkerboard(users=6, items=4)
     assert np.isfinite(Als(AlsConfig(embedding_size=64)).fit(board).scores(board.histories)).all()
+
+
+def test_a_refresh_knows_new_items_and_keeps_the_taste_of_the_old_ones() -> None:
+    frame = two_tastes()
+    old = datasets.interactions(datasets.checked(frame[frame["item_id"] != "i003"]))
+    new = datasets.interactions(datasets.checked(frame))
+    before = Als(AlsConfig(epochs=15)).fit(old)
+    after = before.refreshed(new)
+    assert len(before.items) == 19
+    assert after.items.ids == new.items.ids
+    assert set(after.similar(3, 9)[0].tolist()) == set(range(10)) - {3}
+
+
+def test_a_refresh_without_rounds_for_it_answers_as_before() -> None:
+    world = datasets.interactions(datasets.checked(two_tastes()))
+    model = Als(AlsConfig(embedding_size=8, refresh_epochs=0)).fit(world)
+    np.testing.assert_allclose(model.refreshed(world).scores(world.histories), model.scores(world.histories), rtol=1e-5)
