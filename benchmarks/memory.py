@@ -76,6 +76,7 @@ def activity(random: np.random.Generator, customers: int) -> tuple[Events, np.nd
         received=times + 200,
         available=times + 250,
         message=random.integers(0, 2**63, n).astype(np.uint64),
+        trusted=np.ones(n, np.bool_),
         numbers={name: np.full(n, MISSING) for name in EVENT_NUMBERS},
         texts=texts,
         line_of=lined.astype(np.int32),

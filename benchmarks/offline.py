@@ -112,6 +112,7 @@ def _events(random: np.random.Generator, customer: Text, known: np.ndarray) -> E
         received=known,
         available=known,
         message=random.integers(0, 2**63, n).astype(np.uint64),
+        trusted=np.ones(n, np.bool_),
         numbers={
             name: np.where(orders, total // by, MISSING) for name, by in zip(EVENT_NUMBERS, (1, 10, 20, 5), strict=True)
         },

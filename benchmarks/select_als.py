@@ -21,7 +21,7 @@ from pipelines import console
 from pipelines.imports.columns import Mapping, mapping_from
 from pipelines.imports.interactions import interactions_from
 from pipelines.imports.rows import Rows
-from training import datasets, splits, trainer
+from training import datasets, evaluation, splits
 from training.datasets import Frame
 from training.splits import Split
 
@@ -63,9 +63,9 @@ def measured(config: AlsConfig, shop: Split, places: Split, learned: list[Intera
     try:
         bought, visited = (Als(config, SEED).fit(interactions) for interactions in learned)
         return [
-            trainer.evaluate(bought, shop, (10,), mask=False)["ndcg@10"],
-            trainer.evaluate(bought, shop, (10,), mask=True)["ndcg@10"],
-            trainer.evaluate(visited, places, (20,), mask=True)["recall@20"],
+            evaluation.evaluate(bought, shop, (10,), mask=False)["ndcg@10"],
+            evaluation.evaluate(bought, shop, (10,), mask=True)["ndcg@10"],
+            evaluation.evaluate(visited, places, (20,), mask=True)["recall@20"],
         ]
     except KindredError as error:
         print(f"{config}: {error}", file=sys.stderr)

@@ -98,6 +98,7 @@ class Events(NamedTuple):
     received: Numbers  # (n,) when the server took it
     available: Numbers  # (n,) when a reader could know it
     message: Hashes  # (n,) message_hash of messageId
+    trusted: Bools  # (n,) whether a server sent it
     numbers: dict[str, Numbers]  # EVENT_NUMBERS, (n,) each
     texts: dict[str, Text]  # EVENT_TEXTS, (n,) each
     line_of: Rows  # (m,) the event that a line belongs to, ascending
@@ -123,6 +124,7 @@ class Events(NamedTuple):
             received=self.received[chosen],
             available=self.available[chosen],
             message=self.message[chosen],
+            trusted=self.trusted[chosen],
             numbers={key: column[chosen] for key, column in self.numbers.items()},
             texts={key: column.take(chosen) for key, column in self.texts.items()},
             line_of=line_of,
@@ -149,6 +151,7 @@ def concat(parts: Sequence[Events]) -> Events:
         received=np.concatenate([part.received for part in parts]),
         available=np.concatenate([part.available for part in parts]),
         message=np.concatenate([part.message for part in parts]),
+        trusted=np.concatenate([part.trusted for part in parts]),
         numbers={key: np.concatenate([part.numbers[key] for part in parts]) for key in first.numbers},
         texts={key: _joined([part.texts[key] for part in parts]) for key in first.texts},
         line_of=np.concatenate([part.line_of + np.int32(at) for part, at in zip(parts, ends, strict=False)]),
@@ -174,6 +177,7 @@ def from_events(events: Sequence[Event], available: Sequence[int]) -> Events:
         received=np.array([event.received_at for event in events], np.int64),
         available=np.array(available, np.int64),
         message=message_hashes([event.message_id for event in events]),
+        trusted=np.array([event.trusted for event in events], np.bool_),
         numbers=_numbers(parts.orders, scale),
         texts={"currency": currency, "coupon": _coupons(parts.orders, len(events)), **_contexts(events)},
         line_of=line_of,

@@ -90,7 +90,7 @@ class Event(Struct, frozen=True, kw_only=True, gc=False):
     """One event as the folds read it.
 
     `customer` is the raw id that the state is kept under: `u:<userId>` where there is one, else `a:<anonymousId>`.
-    `name` is the canonical track name, else the type. Times are int ms UTC.
+    `name` is the canonical track name, else the type. Times are int ms UTC. `trusted`: a server sent it, not a browser.
     """
 
     message_id: str
@@ -103,6 +103,7 @@ class Event(Struct, frozen=True, kw_only=True, gc=False):
     received_at: int
     properties: Properties
     context: Context = NOWHERE
+    trusted: bool = True
 
     @property
     def lines(self) -> tuple[Line, ...]:
@@ -239,8 +240,9 @@ def _event(wire: Envelope, raw: bytes, arrived_at: int) -> Event:
         anonymous_id=anonymous_id,
         event_time=event_time,
         received_at=received_at,
-        properties=_properties(name, wire),
+        properties=_properties(name, wire, raw),
         context=context_of(wire.context),
+        trusted=wire.from_server,
     )
 
 
@@ -249,7 +251,7 @@ def canonical(name: str) -> str:
     return ALIASES.get(name, name)
 
 
-def _properties(name: str, wire: Envelope) -> Properties:
+def _properties(name: str, wire: Envelope, raw: bytes) -> Properties:
     kind = EVENTS.get(name, AnyProperties) if wire.type == "track" else AnyProperties
     try:
         properties: Properties = _decoders[kind].decode(wire.properties) or kind()
@@ -257,11 +259,25 @@ def _properties(name: str, wire: Envelope) -> Properties:
         raise malformed(error, "properties") from error
     if kind is AnyProperties:
         return properties
+    if b"\\u0000" in raw:
+        _check_items(properties)
     if isinstance(properties, ProductProperties) and properties.product_id is None and properties.sku is None:
         raise MalformedEvent(f"{name} needs a product_id", "properties.product_id")
     if name in {"Order Completed", "Order Refunded"}:
         _check_order(name, properties)
     return properties
+
+
+def _check_items(properties: Properties) -> None:
+    """What is kept by item and key puts a zero character between the two."""
+    if isinstance(properties, OrderProperties):
+        named = [(f"properties.products[{at}]", line) for at, line in enumerate(properties.products or ())]
+    else:
+        named = [("properties", properties)] if isinstance(properties, ProductProperties) else []
+    for path, line in named:
+        for field in ("product_id", "sku"):
+            if "\0" in str(getattr(line, field)):
+                raise MalformedEvent(f"{path}.{field}: an item's id holds no zero character", f"{path}.{field}")
 
 
 def _check_order(name: str, properties: Properties) -> None:

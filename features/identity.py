@@ -11,24 +11,20 @@ merge: that of a union is that of the united summaries, so order, repetition and
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from heapq import nlargest, nsmallest
-from typing import Literal, NamedTuple
 
 import msgspec
-from msgspec import Raw, Struct, msgpack
+from msgspec import Raw, Struct
 
 from features.errors import BadInput
 from features.events import Event
 from features.properties import AnyId
 
-MEMBERS = 16  # of a component; any id beyond them stays by itself
 PAIRS = 64  # of a userId
 PAIRS_OF_ANONYMOUS = 8  # of an anonymousId: more users than that share no person, and users keep copies of these
 REMOVALS = 64  # of any id; only secret keys make them
 LATEST_MS = 86_400_000  # an untrusted edge counts as drawn at most so long before it came: the earliest ones win
-
-Knowledge = Literal["then", "final"]
 
 _NULL, _TRUE = Raw(b"null"), Raw(b"true")
 
@@ -57,17 +53,6 @@ class Edge(Struct, frozen=True, order=True, array_like=True, kw_only=True):
         return self.right if raw_id == self.left else self.left
 
 
-class Component(NamedTuple):
-    """Raw ids that are one customer, sorted; `canonical` is the smallest userId, else the only anonymousId.
-
-    `shared` says that the raw id that was asked for is an anonymousId with edges to several userIds.
-    """
-
-    canonical: str
-    members: tuple[str, ...]
-    shared: bool
-
-
 class _AliasProperties(Struct):
     remove: Raw = _NULL
 
@@ -77,31 +62,18 @@ class _Sent(Struct, rename="camel"):
 
     previous_id: AnyId | None = None
     properties: _AliasProperties | None = None
-    key_id: Raw = _NULL
-    trusted: Raw = _NULL
 
 
 _wire = msgspec.json.Decoder(_Sent)
-_encoder = msgpack.Encoder()
-_decoder = msgpack.Decoder(list[Edge])
 
 
-def is_trusted(raw: bytes) -> bool:
-    """Whether an event came from a server: by a secret key (the service stamps `trusted`), or not by our HTTP at all.
-
-    Args:    raw: JSON of an event that `decode` accepts.
-    """
-    sent = _wire.decode(raw)
-    return sent.key_id == _NULL or sent.trusted == _TRUE
-
-
-def edges_of(event: Event, raw: bytes, available_at: int, trusted: bool) -> list[Edge]:
+def edges_of(event: Event, raw: bytes, available_at: int) -> list[Edge]:
     """The edges that an event draws: identify with both ids, alias with userId and previousId; none for all others.
 
     An alias with `properties: {"remove": true}` takes its edges away as of its event time. A previousId is the event's
     anonymousId where they are equal; else nothing tells which kind of id it is, so it stands for both.
 
-    Args:    raw: JSON that the event was decoded from; available_at: ms UTC; trusted: see `is_trusted`.
+    Args:    raw: JSON that the event was decoded from; available_at: ms UTC.
     """
     if event.type not in {"identify", "alias"} or not event.user_id:
         return []
@@ -115,12 +87,12 @@ def edges_of(event: Event, raw: bytes, available_at: int, trusted: bool) -> list
     user = f"u:{event.user_id}"
     return [
         Edge(
-            event_time=event.event_time if trusted else max(event.event_time, available_at - LATEST_MS),
+            event_time=event.event_time if event.trusted else max(event.event_time, available_at - LATEST_MS),
             left=min(left, user),
             right=max(left, user),
             available_at=available_at,
             message_id=event.message_id,
-            trusted=trusted,
+            trusted=event.trusted,
             removed=removed,
         )
         for left in lefts
@@ -169,113 +141,11 @@ def stored(raw_id: str, edges: Collection[Edge]) -> list[Edge]:
     return sorted(every)
 
 
-def pack(edges: Collection[Edge]) -> bytes:
-    """Edges as one binary value."""
-    return _encoder.encode(edges)
-
-
-def unpack(packed: bytes | None) -> list[Edge]:
-    """Edges from their binary value; none where there is no value."""
-    return [] if packed is None else _decoder.decode(packed)
-
-
-class Graph:
-    """A set of edges, arranged once to answer for many ids and times."""
-
-    def __init__(self, edges: Iterable[Edge]) -> None:
-        self._of: defaultdict[str, list[Edge]] = defaultdict(list)
-        for edge in edges:
-            if edge.counts:
-                self._of[edge.left].append(edge)
-                self._of[edge.right].append(edge)
-
-    def ids(self) -> set[str]:
-        """All raw ids with an edge that counts; any other id is by itself."""
-        return set(self._of)
-
-    def at(self, as_of: int | None = None, knowledge: Knowledge = "then") -> "View":
-        """The edges that had happened by `as_of` (ms UTC, None is all) and, unless `final`, were known by then."""
-
-        def seen(raw_id: str) -> list[Edge]:
-            edges = self._of.get(raw_id, [])
-            if as_of is None:
-                return edges
-            late = knowledge == "final"
-            return [edge for edge in edges if edge.event_time <= as_of and (late or edge.available_at <= as_of)]
-
-        return View(seen)
-
-
-class View:
-    """What the edges of one moment say; `edges` gives those of a raw id."""
-
-    def __init__(self, edges: Callable[[str], list[Edge]]) -> None:
-        self._edges = edges
-        self._standing: dict[str, dict[str, int]] = {}
-
-    def standing(self, raw_id: str) -> dict[str, int]:
-        """The ids that are joined to a raw id by edges not taken away, each with the time that it counts from."""
-        if raw_id not in self._standing:
-            self._standing[raw_id] = _standing(raw_id, self._edges(raw_id))
-        return self._standing[raw_id]
-
-    def owner(self, raw_id: str) -> str | None:
-        """The userId that an anonymousId belongs to; a userId is its own."""
-        if raw_id.startswith("u:"):
-            return raw_id
-        return min(((since, user) for user, since in self.standing(raw_id).items()), default=(0, None))[1]
-
-    def users(self, raw_id: str) -> set[str]:
-        """All userIds of the component of a raw id."""
-        owner = self.owner(raw_id)
-        found = set() if owner is None else {owner}
-        waiting = list(found)
-        while waiting:
-            user = waiting.pop()
-            joined = {other for other in self.standing(user) if other[0] == "u" and user in self.standing(other)}
-            waiting += joined - found
-            found |= joined
-        return found
-
-    def component(self, raw_id: str) -> Component:
-        """The component of a raw id: at most 16 ids, userIds first, then by earliest edge, then by id."""
-        since = {(False, min(self.standing(user).values(), default=0), user) for user in self.users(raw_id)}
-        for _, _, user in list(since):
-            own = (other for other in self.standing(user) if other[0] == "a" and self.owner(other) == user)
-            since.update((True, self.standing(other)[user], other) for other in own)
-        members = sorted(member for _, _, member in nsmallest(MEMBERS, since))
-        if raw_id not in members:
-            members = [raw_id]
-        shared = raw_id.startswith("a:") and len(self.standing(raw_id)) > 1
-        canonical = next((member for member in members if member.startswith("u:")), raw_id)
-        return Component(canonical, tuple(members), shared)
-
-
-def resolve(raw_id: str, edges: Iterable[Edge], as_of: int | None = None, knowledge: Knowledge = "then") -> Component:
-    """The component of a raw id by a set of edges; `Graph` answers many such questions faster.
-
-    Args:    as_of: ms UTC, leaves out edges that happened later; None is all. knowledge: "then" also leaves out those
-             that became known later.
-    """
-    return Graph(edges).at(as_of, knowledge).component(raw_id)
-
-
 def _previous(previous_id: str | int | None, event: Event) -> list[str]:
     previous = "" if previous_id is None else str(previous_id)
     if previous and previous == event.anonymous_id:
         return [f"a:{previous}"]
     return [f"a:{previous}", f"u:{previous}"] if previous not in {"", event.user_id} else []
-
-
-def _standing(raw_id: str, edges: list[Edge]) -> dict[str, int]:
-    summary = kept(raw_id, edges)
-    removed = {edge.other(raw_id): edge.event_time for edge in summary if edge.removed}
-    since: dict[str, int] = {}
-    for edge in summary:  # by time
-        other = edge.other(raw_id)
-        if not edge.removed and edge.event_time > removed.get(other, -1):
-            since.setdefault(other, edge.event_time)
-    return since
 
 
 def edge_to_json(edge: Edge) -> bytes:

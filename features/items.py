@@ -55,6 +55,8 @@ def decode_item(raw: bytes) -> Item:
         raise _bad(error) from error
     if not item.item_id.strip():
         raise BadInput("item_id: is blank", "item_id")
+    if "\0" in item.item_id:
+        raise BadInput("item_id: holds a zero character", "item_id")
     return item
 
 

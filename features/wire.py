@@ -13,7 +13,7 @@ from features.properties import AnyId, AnyProperties, Id
 MAX_EVENT_BYTES = 256 * 1024
 
 Kind = Literal["track", "identify", "page", "screen", "group", "alias"]
-_NULL = Raw(b"null")
+_NULL, _TRUE = Raw(b"null"), Raw(b"true")
 
 
 class Times(Struct, rename="camel", gc=False):
@@ -37,6 +37,13 @@ class Envelope(Times, kw_only=True, gc=False):
     traits: AnyProperties | None = None
     context: Raw = _NULL
     received_at: datetime | None = None
+    key_id: Raw = _NULL
+    trusted: Raw = _NULL
+
+    @property
+    def from_server(self) -> bool:
+        """Whether it came by a secret key (the service stamps `trusted`), or not by our HTTP at all."""
+        return self.key_id == _NULL or self.trusted == _TRUE
 
 
 _decoder = msgspec.json.Decoder(Envelope)

@@ -1,24 +1,77 @@
 """Mathematics over arrays: one file per model, each with its line in MODELS; the trained files live in MLflow."""
 
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 
 from features.errors import BadInput, BrokenArtifact
 from models import artifacts
 from models.als import Als
+from models.churn import Churn
+from models.clusters import Clusters
 from models.contracts import Model
+from models.customer_space import CustomerSpace
+from models.ease import Ease
+from models.graph_filter import GraphFilter
+from models.item_knn import ItemKnn
+from models.lookalike import Lookalike
+from models.sasrec import SasRec
+from models.session_knn import SessionKnn
 from models.trending import Trending
 
-MODELS: dict[str, type[Als] | type[Trending]] = {"als": Als, "trending": Trending}
+MODELS: dict[str, type[Model]] = {
+    "als": Als,
+    "ease": Ease,
+    "graph_filter": GraphFilter,
+    "item_knn": ItemKnn,
+    "sasrec": SasRec,
+    "session_knn": SessionKnn,
+    "trending": Trending,
+}
 
 
-def create(name: str, seed: int = 0) -> Model:
+def create(name: str, seed: int = 0, params: Mapping[str, object] | None = None) -> Model:
     """An unfitted model with the configuration that production uses.
 
-    Raises:  BadInput: there is no such model.
+    Args:    params: fields of its configuration that are to be others.
+    Raises:  BadInput: there is no such model, or it has no such parameter.
     """
     if name not in MODELS:
         raise BadInput(f"there is no model {name!r}; known ones: {', '.join(MODELS)}", "model")
-    return MODELS[name](seed=seed)
+    kind = MODELS[name]
+    known = [field.name for field in fields(kind.settings)]
+    for given in params or {}:
+        if given not in known:
+            raise BadInput(f"{name} has no parameter {given!r}; known ones: {', '.join(known)}", given)
+    return kind(kind.settings(**(params or {})), seed)
+
+
+def parameters(name: str, logged: Mapping[str, str]) -> dict[str, object]:
+    """The fields of a model's configuration from their texts, as a registry keeps them; others are left out."""
+    found: dict[str, object] = {}
+    for field in fields(MODELS[name].settings):
+        kind = type(field.default)
+        if field.name in logged and kind in {int, float, str}:
+            found[field.name] = kind(logged[field.name])
+        elif field.name in logged and kind is bool:
+            found[field.name] = logged[field.name] == "True"
+        elif field.name in logged and kind is tuple:
+            found[field.name] = tuple(logged[field.name].split(","))
+    return found
+
+
+def facts_of(folder: Path) -> dict[str, float]:
+    """Load whatever model a verified folder holds, of items or of customers, and say what it measured about itself.
+
+    Raises:  BrokenArtifact: the files can't be read, or are of a model that this version doesn't know.
+    """
+    name = artifacts.stored_name(folder)
+    if name == Lookalike.name:
+        CustomerSpace.load(folder)
+        Lookalike.load(folder)
+        return {}
+    kinds: dict[str, type[Churn] | type[Clusters]] = {Churn.name: Churn, Clusters.name: Clusters}
+    return kinds[name].load(folder).facts if name in kinds else load(folder).facts
 
 
 def load(folder: Path) -> Model:

@@ -49,6 +49,7 @@ class Als:
     """Item factors, the popularity list, and an index; user factors are solved from the history when asked."""
 
     name: ClassVar[str] = "als"
+    settings: ClassVar[type[AlsConfig]] = AlsConfig
 
     def __init__(self, config: AlsConfig | None = None, seed: int = 0) -> None:
         self._config = config or AlsConfig()

@@ -6,7 +6,7 @@ moment ago, and the harness measures exactly what serving does.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from models.arrays import Csr, Float32, Int32, Mask
 from models.histories import Histories, History
@@ -24,6 +24,9 @@ class Model(Protocol):
     """
 
     name: ClassVar[str]
+    settings: ClassVar[type[Any]]  # the frozen dataclass of its configuration, whose defaults are production's
+
+    def __init__(self, config: Any | None = None, seed: int = 0) -> None: ...
 
     @property
     def items(self) -> IdMap:
@@ -73,7 +76,7 @@ class Model(Protocol):
         """For each slate item the position in the history that raised its score most; -1 where none did."""
 
     def save(self, folder: Path) -> None:
-        """Write npz, JSON, FAISS and ONNX files, never a pickle, into an existing folder."""
+        """Write npz, JSON, FAISS and ONNX files, never a pickle, into an existing empty folder."""
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -81,3 +84,10 @@ class Model(Protocol):
 
         Raises:  BrokenArtifact: a file is missing or can't be read.
         """
+
+
+class Refreshable(Protocol):
+    """A model that can start from itself instead of from nothing when there is more to learn from."""
+
+    def refreshed(self, interactions: Interactions, progress: Progress | None = None) -> Self:
+        """A new model of newer interactions, cheaper than fit(); this one is left as it is."""

@@ -94,6 +94,18 @@ class Registry:
             aliases.setdefault(str(entry["version"]), []).append(entry["alias"])
         return [self._measured(each, aliases.get(each.version, [])) for each in self._search(name)]
 
+    def find(self, name: str, tag: str, value: str) -> Version | None:
+        """The newest version with a tag of this value, without metrics."""
+        return next((each for each in self._search(name) if each.tags.get(tag) == value), None)
+
+    def params(self, version: Version) -> dict[str, str]:
+        """The parameters that the version's run was logged with; empty where the run was deleted."""
+        response = self._get(_MLFLOW + "runs/get", run_id=version.run_id)
+        if response.status_code == 404:
+            return {}
+        logged = self._taken(response)["run"].get("data", {}).get("params", [])
+        return {entry["key"]: str(entry["value"]) for entry in logged}
+
     def set_alias(self, name: str, alias: str, version: str) -> None:
         """Move or make an alias."""
         body = {"name": name, "alias": alias, "version": version}

@@ -28,6 +28,7 @@ class Trending:
     """Popularity that decays exponentially; a user counts once per item, at the newest time."""
 
     name: ClassVar[str] = "trending"
+    settings: ClassVar[type[TrendingConfig]] = TrendingConfig
 
     def __init__(self, config: TrendingConfig | None = None, seed: int = 0) -> None:
         """Args: seed: taken because every model takes one; nothing here is random."""

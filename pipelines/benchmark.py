@@ -2,132 +2,138 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 from features.errors import BadInput
-from features.events import FILE_ALIASES
-from models import MODELS, create
+from models import create
 from models.contracts import Model
 from models.trending import Trending, TrendingConfig
-from pipelines.imports.columns import Mapping
-from pipelines.imports.interactions import interactions_from
-from pipelines.imports.rows import Rows
-from training import datasets, splits, trainer
+from pipelines.benchmark_input import read
+from pipelines.benchmark_options import BASELINES, Options
+from pipelines.benchmark_runs import Arena, Measured, compared, measured
+from pipelines.imports import columns
+from training import datasets, splits
 from training.datasets import Frame
-from training.splits import Fit
+from training.tuning import OnTrial, Tuned, tune, weighed
+from training.validation import validation
 
-Protocol = Literal["split", "leave-last-out", "time-split"]
-
-BASELINES = ("popularity",)  # measured beside the models, never trained or served
+Results = dict[str, dict[str, float]]
+Told = Callable[[str, int, int], None]  # (model and what it does, steps done, steps in all)
 
 
 @dataclass(frozen=True)
-class Options:
-    """`mask`: items of the history are neither shown nor wanted; `fit` matters for leave-last-out alone.
+class Tuning:
+    """Where trials are kept (an SQLite file, None for nowhere), and who is told of trials and of the best one."""
 
-    `target_event`: only such interactions are to be found. `holdout_ms` matters for time-split alone.
-    """
-
-    protocol: Protocol
-    models: tuple[str, ...] = ("als", "trending")
-    ks: tuple[int, ...] = (10, 20)
-    holdout_ms: int = 30 * 86_400_000
-    fit: Fit = "strict"
-    mask: bool = True
-    target_event: str | None = None
-    seed: int = 0
+    storage: Path | None = None
+    on_trial_of: Callable[[str], OnTrial] | None = None
+    on_tuned: Callable[[str, Tuned], None] | None = None
 
 
 def benchmark_files(
     interactions: Path,
     test: Path | None,
-    mapping: Mapping,
+    mapping: columns.Mapping,
     options: Options,
-    progress: Callable[[str, int, int], None] | None = None,
-) -> dict[str, dict[str, float]]:
+    progress: Told | None = None,
+    tuning: Tuning | None = None,
+) -> Results:
     """benchmark() of a file, and of the file of its test part where the split is given.
 
     Raises:  BadInput: naming the option that doesn't fit, or a file that can't be read.
     """
-    _check(test is not None, options)
-    frames = [_frame(path, mapping) for path in (interactions, test) if path is not None]
-    return benchmark(frames[0], frames[1] if test is not None else None, options, progress)
+    options.check(test is not None)
+    files = read(interactions, test, mapping, options.protocol)
+    return benchmark(files.train, files.test, options, progress, categories=files.categories, tuning=tuning)
 
 
 def benchmark(
     train: Frame,
     test: Frame | None,
     options: Options,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Told | None = None,
     clock: Callable[[], float] = time.perf_counter,
-) -> dict[str, dict[str, float]]:
-    """Metrics of each model: `recall@k ndcg@k hr@k mrr@k precision@k coverage@k`, `users` measured, `seconds` of fit.
+    categories: Mapping[str, str] | None = None,
+    tuning: Tuning | None = None,
+) -> Results:
+    """Everything that is measured of each model.
 
-    Without a mask, the same metrics with it stand beside them as `ndcg@10_new` and so on.
+    `recall@k ndcg@k hr@k mrr@k precision@k coverage@k` and `users` measured (training.metrics), each with `_low` and
+    `_high`, with several seeds `_sd`, and without a mask the same with it as `ndcg@10_new`; what training.beyond and
+    training.groups add; `seconds` and `memory_mb` (peak of the process) of the fit, `seconds_asking` and
+    `memory_asking_mb` of asking for everybody.
 
-    Args:    train, test: as training.datasets.checked() takes them; test with the protocol split alone.
+    Args:    train, test: as training.datasets.checked() takes them, test with the protocol split alone; with prefixes
+             as training.splits.prefixes() takes them; categories: by item id, where they are known.
     Raises:  BadInput: naming the option that doesn't fit.
     """
-    _check(test is not None, options)
-    split = _split(train, test, options)
-    learned = datasets.interactions(split.fit)
-    found = {}
-    for name in options.models:
-        told = None if progress is None else _told(progress, name)
-        started = clock()
-        model = _model(name, options.seed).fit(learned, told)
-        seconds = clock() - started
-        metrics = trainer.evaluate(model, split, options.ks, options.mask)
-        if not options.mask:
-            masked = trainer.evaluate(model, split, options.ks, mask=True)
-            metrics |= {f"{key}_new": value for key, value in masked.items()}
-        found[name] = {**metrics, "seconds": seconds}
-    return found
+    options.check(test is not None)
+    split = split_of(train, test, options)
+    arena = arena_of(split, options, categories)
+    found: dict[str, Measured] = {}
+    for name in options.named:
+        make, own = _maker(name), arena
+        if options.tune and name not in BASELINES:
+            best = _tuned(name, split, options, progress, tuning or Tuning())
+            make = _tuned_maker(name, best)
+            own = arena if best.weights is None else arena_of(weighed(split, best.weights), options, categories)
+        told = None if progress is None else _named(progress, name)
+        found[name] = measured(make, own, range(options.seed, options.seed + options.seeds), told, clock)
+    return {name: each.metrics | _apart(name, each, found, options) for name, each in found.items()}
 
 
-def _split(train: Frame, test: Frame | None, options: Options) -> splits.Split:
+def split_of(train: Frame, test: Frame | None, options: Options) -> splits.Split:
+    """What is learned from, asked with and to be found under the options' protocol."""
     rows = datasets.checked(train)
-    wanted = options.target_event
-    target = None if wanted is None else FILE_ALIASES.get(wanted) or FILE_ALIASES.get(wanted.lower(), wanted)
+    target = options.target
     if options.protocol == "time-split":
         return splits.time_split(rows, options.holdout_ms, target)
     if options.protocol == "leave-last-out":
         return splits.leave_last_out(rows, options.fit, target)
     if test is None:
-        raise BadInput("--protocol split needs --test FILE", "test")
+        raise BadInput(f"--protocol {options.protocol} needs --test FILE", "test")
+    if options.protocol == "prefixes":
+        return splits.prefixes(rows, test)
     return splits.given(rows, datasets.checked(test), target)
 
 
-def _check(has_test: bool, options: Options) -> None:
-    if options.protocol not in get_args(Protocol):
-        protocols = ", ".join(get_args(Protocol))
-        raise BadInput(f"--protocol {options.protocol} can't be measured yet; choose one of {protocols}", "protocol")
-    if has_test and options.protocol != "split":
-        raise BadInput(f"--test goes with --protocol split; {options.protocol} makes its own", "test")
-    if options.fit not in get_args(Fit):
-        raise BadInput(f"--fit is strict or refit, not {options.fit!r}", "fit")
-    if not options.ks or min(options.ks) < 1:
-        raise BadInput("--k takes whole numbers above 0, for example 10,20", "k")
-    if options.holdout_ms < 1:
-        raise BadInput("--holdout must be longer than nothing, for example 30d", "holdout")
-    known = (*MODELS, *BASELINES)
-    for name in options.models:
-        if name not in known:
-            raise BadInput(f"there is no model {name!r}; known ones: {', '.join(known)}", "models")
+def arena_of(split: splits.Split, options: Options, categories: Mapping[str, str] | None) -> Arena:
+    """The split as every model meets it."""
+    return Arena.of(split, options.masked, options.protocol != "prefixes", options.ks, categories)
 
 
-def _model(name: str, seed: int) -> Model:
+def _maker(name: str) -> Callable[[int], Model]:
     """A baseline is a model with one of its ideas switched off: popularity is what trends over all time."""
-    return Trending(TrendingConfig(half_life_days=math.inf)) if name == "popularity" else create(name, seed)
+    if name == "popularity":
+        return lambda seed: Trending(TrendingConfig(half_life_days=math.inf), seed)
+    return lambda seed: create(name, seed)
 
 
-def _told(progress: Callable[[str, int, int], None], name: str) -> Callable[[int, int], None]:
-    return lambda done, total: progress(name, done, total)
+def _tuned_maker(name: str, best: Tuned) -> Callable[[int], Model]:
+    return lambda seed: create(name, seed, best.params)
 
 
-def _frame(path: Path, mapping: Mapping) -> Frame:
-    with Rows(path) as rows:
-        return interactions_from(rows, mapping)
+def _tuned(name: str, split: splits.Split, options: Options, progress: Told | None, tuning: Tuning) -> Tuned:
+    aside = validation(split, options.protocol, options.holdout_ms, options.target, options.seed)
+    told = None if progress is None else _trials(progress, name)
+    on_trial = None if tuning.on_trial_of is None else tuning.on_trial_of(name)
+    best = tune(name, aside, options.goal, options.tune, options.seed, tuning.storage, told, on_trial)
+    if tuning.on_tuned is not None:
+        tuning.on_tuned(name, best)
+    return best
+
+
+def _apart(name: str, each: Measured, found: Mapping[str, Measured], options: Options) -> dict[str, float]:
+    if not options.compare or name == options.compare:
+        return {}
+    return compared(each, found[options.compare], options.compare, max(options.ks), options.seed)
+
+
+def _named(progress: Told, name: str) -> Told:
+    return lambda what, done, total: progress(f"{name}: {what}" if what else name, done, total)
+
+
+def _trials(progress: Told, name: str) -> Callable[[int, int], None]:
+    return lambda done, total: progress(f"{name}: tuning", done, total)

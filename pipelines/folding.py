@@ -144,9 +144,9 @@ def stubs(events: Events, every: bool = False) -> list[Item]:
     """What lines tell about their items, for those that the catalogue doesn't know yet: each item's first line
     that has a name, else its first.
 
-    Args:    every: take lines of any event; else of orders only, since anybody may send a view of anything.
+    Args:    every: take lines of any event; else of a server's orders only: a browser may say anything.
     """
-    orders = np.flatnonzero(events.name[events.line_of] == NAMES.index("Order Completed"))
+    orders = np.flatnonzero(((events.name == NAMES.index("Order Completed")) & events.trusted)[events.line_of])
     lines = np.arange(len(events.line_of)) if every else orders
     items, texts = events.line_texts["item"], events.line_texts
     lines = lines[np.argsort(~texts["name"].present()[lines], kind="stable")]  # a line that names it comes first

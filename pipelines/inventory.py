@@ -38,9 +38,9 @@ def distributions(client: Client, buckets: int, table: Table, rows: list[Row], s
     Args:    sample: customers looked at, taken evenly from the buckets; now: ms UTC.
     """
     packed: list[bytes] = []
-    for bucket in range(buckets):
-        names = customers_of(client, bucket, table.generation)[: -(-sample // buckets)]
-        packed += snapshot(client, bucket, table.generation, names).states.values()
+    for bucket, names in customers_of(client, range(buckets), table.generation).items():
+        some = names[: -(-sample // buckets)]
+        packed += snapshot(client, bucket, table.generation, some).states.values()
     packed = packed[:sample]
     names = [name for name, feature in table.features.items() if feature.entity not in NOT_OF_CUSTOMERS]
     found = evaluate(table, unpack(packed), np.full(len(packed), now), names)

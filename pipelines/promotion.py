@@ -7,14 +7,14 @@ from pathlib import Path
 import msgspec
 
 from features.errors import BadInput, BrokenArtifact
-from models import load
+from models import facts_of
 from models.registry import CHALLENGER, CHAMPION, Registry, Version
 
-QUALITY = "ndcg_at_10"
+QUALITY = {"churn": "auc", "clusters": "silhouette", "lookalike": "auc"}  # of a model of items ndcg_at_10
 RECALL = "index_recall_at_20"
 LEAST_RECALL = 0.95
 TRAIL = "kindred.audit."
-NEEDED = ("ndcg_at_10", "recall_at_10", "coverage_at_10")
+NEEDED = ("ndcg_at_10", "recall_at_10", "coverage_at_10")  # of a model of items
 
 
 class Gate(msgspec.Struct, frozen=True):
@@ -126,13 +126,15 @@ def trail(version: Version) -> tuple[Entry, ...]:
 
 
 def _quality(registry: Registry, candidate: Version, champion: Version | None) -> list[Gate]:
-    gates = [_present(candidate, metric) for metric in NEEDED]
-    found = candidate.metrics.get(QUALITY, math.nan)
+    quality = QUALITY.get(candidate.name, NEEDED[0])
+    needed = (quality,) if candidate.name in QUALITY else NEEDED
+    gates = [_present(candidate, metric) for metric in needed]
+    found = candidate.metrics.get(quality, math.nan)
     least = -math.inf
     if champion is not None:
-        least = registry.get(champion.name, champion.version).metrics.get(QUALITY, -math.inf)
+        least = registry.get(champion.name, champion.version).metrics.get(quality, -math.inf)
     bound = "no champion yet" if least == -math.inf else f">= {least:.4g} of the champion"
-    gates.append(Gate(f"{QUALITY} not below the champion's", _shown(found), bound, found >= least))
+    gates.append(Gate(f"{quality} not below the champion's", _shown(found), bound, found >= least))
     return gates
 
 
@@ -145,7 +147,7 @@ def _of_files(registry: Registry, candidate: Version, cache: Path, force: bool) 
     """Damaged files would stop the service from following: so a forced promotion of them raises."""
     bound = "as registered, and it loads"
     try:
-        facts = load(registry.download(candidate, cache)).facts
+        facts = facts_of(registry.download(candidate, cache))
     except BrokenArtifact as error:
         if force:
             raise

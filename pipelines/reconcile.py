@@ -80,7 +80,8 @@ def reconcile(
     step = max(1, min(buckets, buckets * ROWS_AT_ONCE // max(rows, 1)))
     for first in range(0, buckets, step):
         mine = range(first, min(first + step, buckets))
-        found = {b: snapshot(client, b, table.generation, customers_of(client, b, table.generation)) for b in mine}
+        there = customers_of(client, mine, table.generation)
+        found = {bucket: snapshot(client, bucket, table.generation, ids) for bucket, ids in there.items()}
         right = recomputed(log, table, numbers, {b: bucket.positions for b, bucket in found.items()})
         for bucket, live in found.items():
             known = _kept(right[bucket], expire_before)

@@ -1,4 +1,8 @@
-"""The job `kindred train`: each model fitted, measured on what came later, and registered as a challenger."""
+"""The job `kindred train`: each model fitted, measured on what came later, and registered as a challenger.
+
+The same data, recipe and code again register nothing new, so that a run that was cut off goes on where it was: what is
+registered already is found by the hash of its inputs.
+"""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -8,69 +12,131 @@ from pathlib import Path
 import pandas as pd
 
 from features.errors import BadInput
-from models import MODELS
-from models.registry import Registry
-from training import runs, trainer
+from features.offline import EventLog
+from models import MODELS, parameters
+from models.registry import CHALLENGER, Registry
+from training import inputs, runs, trainer
+from training.customer_models import CUSTOMER_MODELS, Given
+from training.runs import Registrable
+from training.trainer import Recipe
 
 HOLDOUT_MS = 30 * 86_400_000
 
 Progress = Callable[[str, int, int], None]  # (model, steps done, steps in all)
+Told = Callable[[int, int], None]
+ALL = "all"
+TRAINABLE = (*MODELS, *CUSTOMER_MODELS)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A version that was registered, and how it did on the holdout."""
+    """A registered version, and how it did on the holdout; not `fresh` where the same run had been made before.
+
+    Of `all`, a model for which the data don't do is `refused`, with the reason, and has no version.
+    """
 
     name: str
     version: str
     run_id: str
     metrics: dict[str, float]
+    fresh: bool = True
+    refused: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all models of one call share: the registry, how much of the end of the data to measure on, the commit of the
+    code, an existing folder for temporary files, one where models are kept that were fetched, and the event log, which
+    models of customers read for themselves.
+    """
+
+    registry_url: str
+    holdout_ms: int
+    code: str
+    workspace: Path
+    cache: Path
+    log: EventLog
 
 
 def train(
-    names: Sequence[str],
-    interactions: pd.DataFrame,
-    registry_url: str,
-    holdout_ms: int,
-    progress: Progress | None,
-    commit: str,
-    workspace: Path,
-    seed: int = 0,
+    names: Sequence[str], interactions: pd.DataFrame, job: Job, progress: Progress | None = None, seed: int = 0
 ) -> list[Trained]:
     """Train the models in the order given; a version exists only for what was trained to the end.
 
-    Args:    names: of models, or `all`; interactions: as features.offline gives them; holdout_ms: the last part, to
-             measure on; workspace: an existing folder for temporary files.
+    Args:    names: of models, or only `all`; interactions: as features.offline gives them.
     Raises:  BadInput: an unknown model, or data that nothing can be learned from; Unavailable: no registry.
     """
     wanted = _wanted(names)
-    with Registry(registry_url) as registry:
+    with Registry(job.registry_url) as registry:
         registry.ping()  # before the work, not after it
-    return [_train(name, interactions, registry_url, holdout_ms, progress, commit, workspace, seed) for name in wanted]
+        data = inputs.digest_of(interactions)
+        if list(names) != [ALL]:
+            return [_train(registry, Recipe(name, seed), interactions, data, job, progress) for name in wanted]
+        return [_tried(registry, Recipe(name, seed), interactions, data, job, progress) for name in wanted]
+
+
+def _tried(
+    registry: Registry, recipe: Recipe, frame: pd.DataFrame, data: str, job: Job, progress: Progress | None
+) -> Trained:
+    """One of all: a shop without orders has no churn, and its other models are wanted all the same."""
+    try:
+        return _train(registry, recipe, frame, data, job, progress)
+    except BadInput as error:
+        return Trained(recipe.name, "", "", {}, fresh=False, refused=str(error))
 
 
 def _train(
-    name: str,
-    interactions: pd.DataFrame,
-    url: str,
-    holdout_ms: int,
-    progress: Progress | None,
-    commit: str,
-    workspace: Path,
-    seed: int,
+    registry: Registry, recipe: Recipe, frame: pd.DataFrame, data: str, job: Job, progress: Progress | None
 ) -> Trained:
+    name = recipe.name
+    given = inputs.inputs_of(recipe, data, job.holdout_ms, job.code)
+    if known := registry.find(name, inputs.INPUTS_TAG, given):
+        logged = registry.get(name, known.version).metrics
+        metrics = {runs.own_name(metric): value for metric, value in logged.items()}
+        return Trained(name, known.version, known.run_id, metrics, fresh=False)
     told = None if progress is None else lambda done, total: progress(name, done, total)
-    fitted = trainer.train(name, interactions, holdout_ms, seed, told)
-    with tempfile.TemporaryDirectory(prefix="train-", dir=workspace) as folder:
-        registered = runs.register(url, fitted, commit, Path(folder))
-    return Trained(name, registered.version, registered.run_id, fitted.metrics)
+    make = _of_customers if name in CUSTOMER_MODELS else _of_items
+    made, tags = make(registry, recipe, frame, job, told)
+    tags |= {"kindred.commit": job.code, inputs.INPUTS_TAG: given, inputs.FEATURES_TAG: inputs.features_fingerprint()}
+    with tempfile.TemporaryDirectory(prefix="train-", dir=job.workspace) as folder:
+        registered = runs.register(job.registry_url, made, tags, Path(folder))
+    return Trained(name, registered.version, registered.run_id, dict(made.metrics))
+
+
+def _of_items(
+    registry: Registry, recipe: Recipe, frame: pd.DataFrame, job: Job, told: Told | None
+) -> tuple[Registrable, dict[str, str]]:
+    rival, against = _rival(registry, recipe)
+    fitted = trainer.train(recipe, frame, job.holdout_ms, rival, told)
+    return runs.recommender(fitted), {} if rival is None else {"kindred.compared_with": against}
+
+
+def _of_customers(
+    registry: Registry, recipe: Recipe, frame: pd.DataFrame, job: Job, told: Told | None
+) -> tuple[Registrable, dict[str, str]]:
+    before = registry.champion(recipe.name) or registry.alias(recipe.name, CHALLENGER)
+    previous = None if before is None else registry.download(before, job.cache)
+    until = int(frame["timestamp"].max()) + 1
+    given = Given(job.log, frame, until, job.holdout_ms, recipe.seed, previous, told)
+    tags = {} if before is None else {"kindred.follows": before.version}
+    return CUSTOMER_MODELS[recipe.name](given), tags
+
+
+def _rival(registry: Registry, recipe: Recipe) -> tuple[Recipe | None, str]:
+    """The champion's configuration, to be fitted on the same window: its files know the days that are measured on."""
+    champion = registry.champion(recipe.name)
+    if champion is None:
+        return None, ""
+    logged = registry.params(champion)
+    rival = Recipe(recipe.name, int(logged.get("seed", recipe.seed)), parameters(recipe.name, logged))
+    return rival, champion.version
 
 
 def _wanted(names: Sequence[str]) -> list[str]:
-    wanted = list(MODELS) if list(names) == ["all"] else list(dict.fromkeys(names))
+    wanted = list(TRAINABLE) if list(names) == [ALL] else list(dict.fromkeys(names))
     for name in wanted:
-        if name not in MODELS:
-            raise BadInput(f"there is no model {name!r}; known ones: {', '.join(MODELS)}, all", "model")
+        if name not in TRAINABLE:
+            raise BadInput(f"there is no model {name!r}; known ones: {', '.join(TRAINABLE)}, {ALL}", "model")
     if not wanted:
-        raise BadInput(f"name a model to train: {', '.join(MODELS)}, or all", "model")
+        raise BadInput(f"name a model to train: {', '.join(TRAINABLE)}, or {ALL}", "model")
     return wanted

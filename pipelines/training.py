@@ -6,9 +6,12 @@ from features.errors import BadInput
 from features.events import iso
 from features.offline import EventLog, interactions
 from features.settings import Settings
-from pipelines.promotion import Listed
+from pipelines.promotion import NEEDED, QUALITY, Listed
 from pipelines.services import commit_of_checkout
-from pipelines.train import Trained, train
+from pipelines.train import Job, Trained, train
+
+# of `kindred train`; the last but one is what a challenger gains over the champion's recipe on the same customers
+COLUMNS = ("ndcg@10 [95%]", "without repeats", "recall@10", "coverage@10", "gain over champion", "fit s")
 
 
 def train_models(
@@ -23,14 +26,40 @@ def train_models(
 
     Raises:  BadInput: there are none; and as pipelines.train.
     """
-    frame = interactions(EventLog(settings.data), *window)
+    log = EventLog(settings.data)
+    frame = interactions(log, *window)
     if frame.empty:
         raise BadInput("the event log holds no interactions to train on: `kindred import events FILE` first", "events")
     workspace = settings.data / "tmp"
     workspace.mkdir(parents=True, exist_ok=True)
-    commit = commit_of_checkout()
-    told = lambda _name, done, total: progress(done, total)  # noqa: E731 - drops the name, the bar has a title
-    return train(names, frame, settings.mlflow, holdout_ms, told, commit, workspace, seed)
+    job = Job(settings.mlflow, holdout_ms, commit_of_checkout(), workspace, settings.data / "models", log)
+    return train(names, frame, job, lambda _name, done, total: progress(done, total), seed)
+
+
+def trained_rows(trained: Sequence[Trained]) -> list[tuple[str, ...]]:
+    """What `kindred train` did as a table: a version that was there already says so."""
+    return [
+        (
+            each.name,
+            each.refused or (each.version if each.fresh else f"{each.version} (as before)"),
+            f"{_figure(each, 'ndcg@10')} [{_figure(each, 'ndcg@10_low')}, {_figure(each, 'ndcg@10_high')}]",
+            _figure(each, "ndcg@10_new"),
+            _figure(each, "recall@10"),
+            _figure(each, "coverage@10"),
+            f"[{_figure(each, 'gain_ndcg@10_low')}, {_figure(each, 'gain_ndcg@10_high')}]",
+            _figure(each, "fit_seconds", 1),
+        )
+        for each in trained
+    ]
+
+
+def _figure(trained: Trained, name: str, digits: int = 4) -> str:
+    return f"{trained.metrics[name]:.{digits}f}" if name in trained.metrics else "-"
+
+
+def _quality(version: Listed) -> str:
+    metric = QUALITY.get(version.name, NEEDED[0])
+    return f"{metric} {version.metrics[metric]:.4f}" if metric in version.metrics else "-"
 
 
 def model_rows(found: Sequence[Listed]) -> list[tuple[str, ...]]:
@@ -41,7 +70,7 @@ def model_rows(found: Sequence[Listed]) -> list[tuple[str, ...]]:
             each.version,
             ", ".join(each.aliases),
             iso(each.created),
-            f"{each.metrics['ndcg_at_10']:.4f}" if "ndcg_at_10" in each.metrics else "-",
+            _quality(each),
             each.commit[:8],
             f"{each.trail[-1].action} by {each.trail[-1].who}, {iso(each.trail[-1].at)}" if each.trail else "",
         )

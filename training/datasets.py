@@ -4,6 +4,7 @@ A frame has `user_id` and `item_id` (str), and where the source has them `timest
 (canonical names). An event weighs what features.definitions.WEIGHTS says; without the column every row weighs 1.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,10 @@ Frame = pd.DataFrame
 Float64 = NDArray[np.float64]
 
 
-def checked(frame: Frame) -> Frame:
+def checked(frame: Frame, weights: Mapping[str, float] | None = None) -> Frame:
     """The rows that say something: of a known event, and each (user, item, event, time) once, in the order given.
 
+    Args:    weights: what each event is worth; features.weights.WEIGHTS where none are given.
     Returns: `user_id`, `item_id` str, `weight` float64; `timestamp`, `position`, `event` where they were there.
     Raises:  BadInput: a column is missing, an id is empty, or no row is left.
     """
@@ -33,13 +35,21 @@ def checked(frame: Frame) -> Frame:
             raise BadInput(f"{int(frame[column].isna().sum())} rows have no {column}", column)
     rows = frame[[name for name in ("user_id", "item_id", "timestamp", "position", "event") if name in frame.columns]]
     rows = rows.assign(user_id=rows["user_id"].astype("str"), item_id=rows["item_id"].astype("str"))
-    rows = rows.assign(weight=_weights(rows))
+    rows = weighed(rows, WEIGHTS if weights is None else weights)
     rows = rows[rows["weight"] != 0]
     if "timestamp" in rows.columns:
         rows = rows.drop_duplicates([name for name in rows.columns if name not in {"weight", "position"}])
     if rows.empty:
         raise BadInput("there are no interactions to learn from: the frame is empty, or names no known event", "event")
     return rows.reset_index(drop=True)
+
+
+def weighed(rows: Frame, weights: Mapping[str, float]) -> Frame:
+    """The rows with `weight` as given: 0 for an event that isn't named, 1 for every row of a frame without events."""
+    if "event" not in rows.columns:
+        return rows.assign(weight=1.0)
+    known = {name: float(weights.get(name, 0)) for name in rows["event"].dropna().unique()}
+    return rows.assign(weight=rows["event"].map(known).fillna(0.0).astype(np.float64))
 
 
 def interactions(rows: Frame) -> Interactions:
@@ -113,13 +123,6 @@ def window(rows: Frame) -> tuple[int, int] | None:
     if "timestamp" not in rows.columns:
         return None
     return int(rows["timestamp"].min()), int(rows["timestamp"].max()) + 1
-
-
-def _weights(rows: Frame) -> "pd.Series[float]":
-    if "event" not in rows.columns:
-        return pd.Series(1.0, index=rows.index)
-    known = {name: float(WEIGHTS.get(name, 0)) for name in rows["event"].dropna().unique()}
-    return rows["event"].map(known).fillna(0.0).astype(np.float64)
 
 
 def _as_served(rows: Frame) -> Frame:

@@ -30,31 +30,52 @@ def ranked(scores: Float32, wanted: Flags, k: int) -> Int32:
     Returns: (n, k) int32, padded with -1.
     """
     slates = np.full((len(scores), k), -1, dtype=np.int32)
-    for slate, row, target in zip(slates, scores, wanted, strict=True):
-        edge = -np.inf if len(row) <= k else np.partition(row, len(row) - k)[len(row) - k]
-        candidates = np.flatnonzero((row >= edge) & (row > -np.inf))
-        best = candidates[np.lexsort((candidates, target[candidates], -row[candidates]))][:k]
-        slate[: len(best)] = best
+    items = scores.shape[1]
+    shown = scores > -np.inf
+    if items > k:
+        edge = np.partition(scores, items - k, axis=1)[:, items - k]
+        shown &= scores >= edge[:, None]
+        for row in np.flatnonzero(np.count_nonzero(shown, axis=1) > k):
+            _cut(shown[row], scores[row] == edge[row], wanted[row], k)
+    rows, columns = np.divmod(np.flatnonzero(shown), max(items, 1))
+    order = np.lexsort((columns, wanted[rows, columns], -scores[rows, columns], rows))
+    starts = np.searchsorted(rows, np.arange(len(scores)))
+    slates[rows, np.arange(len(rows)) - starts[rows]] = columns[order]
     return slates
 
 
-def measure(slates: Int32, wanted: Csr, unknown: "NDArray[np.int64]", ks: Sequence[int]) -> dict[str, float]:
-    """Every metric at every k.
+def per_user(
+    slates: Int32, wanted: Csr, unknown: "NDArray[np.int64]", ks: Sequence[int]
+) -> "dict[str, NDArray[np.float64]]":
+    """Every metric of the table but coverage at every k, of each user by itself.
 
     Args:    slates: (n, max(ks)) int32, padded with -1; wanted: (n, n_items) csr of ones;
              unknown: (n,) number of a user's targets outside of the catalogue.
+    Returns: (n,) float64 each; NaN for a user without targets.
     """
-    hits = _hits(slates, wanted)
+    hits = hits_of(slates, wanted)
     targets = np.diff(wanted.indptr) + unknown
-    measured = targets > 0
-    hits, targets, slates = hits[measured], targets[measured], slates[measured]
-    found: dict[str, float] = {}
+    found: dict[str, NDArray[np.float64]] = {}
     for k in ks:
-        for name, values in _of_users(hits[:, :k], targets, k).items():
-            found[f"{name}@{k}"] = float(values.mean()) if len(values) else float("nan")
-        shown = np.unique(slates[:, :k])
-        found[f"coverage@{k}"] = float((shown >= 0).sum() / wanted.shape[1])
+        for name, values in _of_users(hits[:, :k], np.maximum(targets, 1), k).items():
+            found[f"{name}@{k}"] = np.where(targets > 0, values, np.nan)
     return found
+
+
+def coverage(slates: Int32, items: int, k: int) -> float:
+    """Share of the catalogue that stands in the first k of at least one slate."""
+    shown = np.unique(slates[:, :k])
+    return float((shown >= 0).sum() / items)
+
+
+def measure(slates: Int32, wanted: Csr, unknown: "NDArray[np.int64]", ks: Sequence[int]) -> dict[str, float]:
+    """Every metric at every k, with the arguments of per_user()."""
+    measured = np.diff(wanted.indptr) + unknown > 0
+    means = {
+        name: float(values[measured].mean()) if measured.any() else float("nan")
+        for name, values in per_user(slates, wanted, unknown, ks).items()
+    }
+    return means | {f"coverage@{k}": coverage(slates[measured], wanted.shape[1], k) for k in ks}
 
 
 def _of_users(hits: Flags, targets: "NDArray[np.int64]", k: int) -> "dict[str, NDArray[Any]]":
@@ -71,8 +92,15 @@ def _of_users(hits: Flags, targets: "NDArray[np.int64]", k: int) -> "dict[str, N
     }
 
 
-def _hits(slates: Int32, wanted: Csr) -> Flags:
-    users = np.arange(len(slates), dtype=np.int64)[:, None] * wanted.shape[1]
-    rows = np.repeat(np.arange(len(slates), dtype=np.int64), np.diff(wanted.indptr))
-    pairs = rows * wanted.shape[1] + wanted.indices
-    return np.isin(users + slates, pairs) & (slates >= 0)
+def hits_of(slates: Int32, wanted: Csr) -> Flags:
+    """(n, k) whether the item at that place of the slate is wanted."""
+    starts = np.arange(len(slates), dtype=np.int64) * wanted.shape[1]
+    pairs = np.repeat(starts, np.diff(wanted.indptr)) + wanted.indices
+    return np.isin(starts[:, None] + slates, pairs) & (slates >= 0)
+
+
+def _cut(shown: Flags, tied: Flags, wanted: Flags, k: int) -> None:
+    """More than k reach the k-th score: of those that have just that one, keep as many as there is room for."""
+    places = np.flatnonzero(tied)
+    last = np.argsort(wanted[places], kind="stable")[k - np.count_nonzero(shown & ~tied) :]
+    shown[places[last]] = False

@@ -5,6 +5,7 @@ A version is created last, whole, with all its tags: whatever breaks before that
 
 import os
 import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -22,7 +23,7 @@ from training.trainer import Fitted
 
 EXPERIMENT = "kindred"
 FOLDER = "kindred"  # MLflow puts it below data/, where models/registry.py looks for it
-_REQUIRES = ("mlflow", "numpy", "scipy", "pandas", "implicit", "faiss-cpu")
+_REQUIRES = ("mlflow", "numpy", "scipy", "pandas", "implicit", "faiss-cpu", "onnxruntime", "lightgbm")
 _QUIET = {
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -36,6 +37,25 @@ _QUIET = {
 
 
 @dataclass(frozen=True)
+class Registrable:
+    """What becomes a version: a fitted model's files, what is known of it, and how a notebook asks it.
+
+    `save` writes the files into an existing empty folder; `loader` is the module whose `_load_pyfunc` reads them again;
+    `example` is what it may be asked, `answer` what it then says, `asked_with` the parameters it takes.
+    """
+
+    name: str
+    save: Callable[[Path], None]
+    params: Mapping[str, float | int | str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    loader: str
+    example: pd.DataFrame
+    answer: pd.DataFrame
+    asked_with: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True)
 class Registered:
     """Where a fitted model stands in MLflow."""
 
@@ -44,26 +64,45 @@ class Registered:
     run_id: str
 
 
-def register(url: str, fitted: Fitted, commit: str, workspace: Path) -> Registered:
+def recommender(fitted: Fitted) -> Registrable:
+    """A model of slates as something to register."""
+    example = pd.DataFrame({"history": [list(fitted.example)]})
+    return Registrable(
+        name=fitted.name,
+        save=fitted.model.save,
+        params=fitted.model.params,
+        metrics=fitted.metrics,
+        tags=_windows(fitted),
+        loader=notebook_model.__name__,
+        example=example,
+        answer=NotebookModel(fitted.model).predict(example),
+        asked_with={"k": DEFAULT_K},
+    )
+
+
+def register(url: str, made: Registrable, tags: Mapping[str, str], workspace: Path) -> Registered:
     """Log a run with the model's files and make a version of it, alias `challenger`.
 
-    Args:    url: of the MLflow server; commit: the git commit that trained it; workspace: an empty folder.
-    Raises:  Unavailable: the server doesn't answer, or refuses.
+    Args:    url: of the MLflow server; tags: of the version and the run, beside the model's own; workspace: an existing
+             empty folder.
+    Raises:  Unavailable: the server doesn't answer, or refuses; OSError: the disk is full, and nothing was registered.
     """
     mlflow = _mlflow()
     folder = workspace / FOLDER
     folder.mkdir(parents=True)
-    fitted.model.save(folder)
-    artifacts.seal(folder)
-    tags = {**_tags(fitted, commit), MANIFEST_TAG: artifacts.digest(folder)}
+    made.save(folder)
+    manifest = artifacts.seal(folder)
+    size = sum(entry.size for entry in manifest.files.values())
+    tags = {**made.tags, **tags, MANIFEST_TAG: artifacts.digest(folder)}
     try:
         mlflow.set_tracking_uri(url)
         mlflow.set_experiment(EXPERIMENT)
-        with mlflow.start_run(run_name=fitted.name, tags=tags, log_system_metrics=False) as run:
-            mlflow.log_params(fitted.model.params)
-            mlflow.log_metrics({metric_name(name): value for name, value in fitted.metrics.items()})
-            logged = _log_model(mlflow, fitted, folder)
-        return _version(mlflow, url, fitted.name, run.info.run_id, logged.model_id, tags)
+        with mlflow.start_run(run_name=made.name, tags=tags, log_system_metrics=False) as run:
+            mlflow.log_params(dict(made.params))
+            metrics = {**made.metrics, "size_mb": size / 1e6}
+            mlflow.log_metrics({metric_name(name): value for name, value in metrics.items()})
+            logged = _log_model(mlflow, made, folder)
+        return _version(mlflow, url, made.name, run.info.run_id, logged.model_id, tags)
     except (mlflow.exceptions.MlflowException, OSError) as error:
         raise Unavailable(f"MLflow at {url} did not take the run: {error}") from error
 
@@ -71,6 +110,11 @@ def register(url: str, fitted: Fitted, commit: str, workspace: Path) -> Register
 def metric_name(name: str) -> str:
     """MLflow's name of a metric: it refuses the sign @."""
     return name.replace("@", "_at_")
+
+
+def own_name(name: str) -> str:
+    """metric_name() the other way."""
+    return name.replace("_at_", "@")
 
 
 def _mlflow() -> ModuleType:
@@ -84,18 +128,18 @@ def _mlflow() -> ModuleType:
     return mlflow
 
 
-def _log_model(mlflow: ModuleType, fitted: Fitted, folder: Path) -> Any:
-    example = pd.DataFrame({"history": [list(fitted.example)]})
-    signature = mlflow.models.infer_signature(example, NotebookModel(fitted.model).predict(example), {"k": DEFAULT_K})
+def _log_model(mlflow: ModuleType, made: Registrable, folder: Path) -> Any:
+    asked_with = None if made.asked_with is None else dict(made.asked_with)
+    signature = mlflow.models.infer_signature(made.example, made.answer, asked_with)
     with warnings.catch_warnings():
         # MLflow 3.17 compares a frame's columns with a range, which pandas 3 announces to change: not ours to mend.
         warnings.filterwarnings("ignore", message="Operation with range is deprecated")
         return mlflow.pyfunc.log_model(
-            name=fitted.name,
-            loader_module=notebook_model.__name__,
+            name=made.name,
+            loader_module=made.loader,
             data_path=str(folder),
             signature=signature,
-            input_example=example,
+            input_example=made.example,
             pip_requirements=[f"{package}=={installed(package)}" for package in _REQUIRES],
         )
 
@@ -114,7 +158,7 @@ def _version(mlflow: ModuleType, url: str, name: str, run_id: str, model_id: str
     return Registered(name, str(made.version), run_id)
 
 
-def _tags(fitted: Fitted, commit: str) -> dict[str, str]:
+def _windows(fitted: Fitted) -> dict[str, str]:
     return {
         "kindred.data_since": str(fitted.window[0]),
         "kindred.data_until": str(fitted.window[1]),
@@ -123,5 +167,4 @@ def _tags(fitted: Fitted, commit: str) -> dict[str, str]:
         "kindred.measured_on": fitted.target,
         "kindred.customers": str(fitted.customers),
         "kindred.items": str(len(fitted.model.items)),
-        "kindred.commit": commit,
     }

@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+import pandas as pd
+
 from features.errors import BadInput
 from training.datasets import Frame, in_order
 
 Fit = Literal["strict", "refit"]
+Protocol = Literal["split", "leave-last-out", "time-split", "prefixes"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,30 @@ def leave_last_out(rows: Frame, fit: Fit = "strict", target: str | None = None) 
     fitted = ordered[~measured | (from_end > 1)] if fit == "strict" else known
     last = ordered[measured & (from_end == 0)]
     return Split(fitted.sort_index(), known.sort_index(), _wanted(last.sort_index(), target))
+
+
+def prefixes(train: Frame, asked: Frame) -> Split:
+    """Sessions to learn from, and beginnings of other sessions, each of which asks for the one item that came next.
+
+    Nothing is masked under this protocol: in a session people come back to what they have seen.
+
+    Args:    asked: `prefix` (str, items oldest first, blank-separated) and `next_item_id` (str).
+    Raises:  BadInput: naming the column that is missing or has an empty row.
+    Source:  Wu et al. Session-based Recommendation with Graph Neural Networks. AAAI 2019 (the protocol).
+    """
+    for column in ("prefix", "next_item_id"):
+        if column not in asked.columns:
+            raise BadInput(f"the test file has no column {column!r}; name it with --map {column}=...", "test")
+        empty = asked[column].isna() | (asked[column].astype("str").str.strip() == "")
+        if empty.any():
+            raise BadInput(f"{int(empty.sum())} rows of the test file have no {column}", "test")
+    users = pd.Series(np.arange(len(asked)), dtype="str")
+    items = asked["prefix"].astype("str").str.split().reset_index(drop=True)
+    known = pd.DataFrame({"user_id": users, "item_id": items}).explode("item_id", ignore_index=True)
+    known["item_id"] = known["item_id"].astype("str")
+    known = known.assign(position=known.groupby("user_id", sort=False).cumcount().astype(np.float64), weight=1.0)
+    wanted = pd.DataFrame({"user_id": users, "item_id": asked["next_item_id"].astype("str").to_numpy(), "weight": 1.0})
+    return Split(train, known, wanted)
 
 
 def _wanted(rows: Frame, target: str | None) -> Frame:

@@ -1,28 +1,44 @@
 """How a model earns its place: fitted on the past, measured on what came after, then fitted on everything.
 
 What is registered is the second fit (it knows the newest items and customers); its metrics are those of the first, and
-the run names both windows.
+the run names both windows. A rival, such as the champion's configuration, is fitted on the same past and measured on
+the same customers, so that the difference is one of models and not of windows.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
-from features.errors import BadInput
 from features.states import RECENT
 from models import create
-from models.arrays import Csr, Int32
+from models.arrays import Int32
 from models.contracts import Model, Progress
 from models.histories import Histories
-from models.interactions import IdMap
-from training import datasets, metrics
+from models.interactions import Interactions
+from training import datasets, evaluation, statistics
+from training.evaluation import Evaluation, Question
 from training.splits import Split, time_split
 
-BLOCK = 512
 KS = (10, 20)
 TARGET = "Order Completed"
+BOUNDED = ("ndcg@10", "recall@10", "ndcg@10_new")  # metrics that are registered with their intervals
+COMPARED = "ndcg@10"
+TIMED = 200  # histories that a model is timed with
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to fit: a model of MODELS with a seed, and parameters where they aren't production's."""
+
+    name: str
+    seed: int = 0
+    params: Mapping[str, object] | None = None
+
+    def create(self) -> Model:
+        """The unfitted model."""
+        return create(self.name, self.seed, self.params)
 
 
 @dataclass(frozen=True)
@@ -43,7 +59,14 @@ class Fitted:
     example: tuple[str, ...]
 
 
-def train(name: str, frame: datasets.Frame, holdout_ms: int, seed: int = 0, progress: Progress | None = None) -> Fitted:
+def train(
+    recipe: Recipe,
+    frame: datasets.Frame,
+    holdout_ms: int,
+    rival: Recipe | None = None,
+    progress: Progress | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Fitted:
     """Fit, measure on the last `holdout_ms`, fit again on everything.
 
     What is to be found is orders, or, where the holdout has none, every event that adds weight.
@@ -52,21 +75,26 @@ def train(name: str, frame: datasets.Frame, holdout_ms: int, seed: int = 0, prog
     """
     rows = datasets.checked(frame)
     split, target = _holdout(rows, holdout_ms)
-    model = create(name, seed).fit(datasets.interactions(split.fit), _half(progress, 0))
-    found = evaluate(model, split, KS, mask=False, newest=RECENT)
-    found |= {f"{key}_new": value for key, value in evaluate(model, split, KS, mask=True, newest=RECENT).items()}
+    learned, parts = datasets.interactions(split.fit), 2 if rival is None else 3
+    model = recipe.create().fit(learned, _part(progress, 0, parts))
+    metrics, judged = _measured(model, split, learned, recipe.seed)
+    if rival is not None:
+        other = rival.create().fit(learned, _part(progress, 1, parts))
+        metrics |= _compared(judged, evaluation.judge(*_answered(other, split)), recipe.seed)
     everything = datasets.interactions(rows)
-    final = create(name, seed).fit(everything, _half(progress, 1))
+    started = clock()
+    final = recipe.create().fit(everything, _part(progress, parts - 1, parts))
+    metrics |= {"fit_seconds": clock() - started, **_speed(final, everything.histories, clock), **final.facts}
     since, until = everything.window or (0, 0)
     return Fitted(
-        name=name,
+        name=recipe.name,
         model=final,
-        metrics={**found, **final.facts},
+        metrics=metrics,
         window=(since, until),
         measured=(until - holdout_ms, until),
         target=target,
         customers=len(everything.users),
-        example=_example(everything.matrix, everything.items),
+        example=_example(everything),
     )
 
 
@@ -77,49 +105,53 @@ def _holdout(rows: datasets.Frame, holdout_ms: int) -> tuple[Split, str]:
     return split, "any"
 
 
-def evaluate(model: Model, split: Split, ks: Sequence[int], mask: bool, newest: int | None = None) -> dict[str, float]:
-    """Every metric at every k on the split's test, and `users`: over how many users they are means.
-
-    Args:    mask: items of the history are never shown, and are no targets; newest: as in datasets.histories().
-    Raises:  BadInput: no user has a target.
-    """
-    users = IdMap.of(split.test["user_id"].unique())
-    asked = datasets.histories(split.known, users, model.items, newest)
-    wanted, unknown = datasets.targets(split.test, users, model.items)
-    hidden = datasets.histories(split.known, users, model.items).matrix if mask else wanted * 0
-    wanted = _without(wanted, hidden)
-    count = int(((np.diff(wanted.indptr) + unknown) > 0).sum())
-    if count == 0:
-        raise BadInput(
-            "no user has anything left to be found; ask with --no-mask, or choose another --holdout", "holdout"
-        )
-    slates = [
-        _block(model, asked.rows(at, at + BLOCK), wanted[at : at + BLOCK], hidden[at : at + BLOCK], max(ks))
-        for at in range(0, len(users), BLOCK)
-    ]
-    return {**metrics.measure(np.concatenate(slates), wanted, unknown, ks), "users": float(count)}
+def _measured(model: Model, split: Split, learned: Interactions, seed: int) -> tuple[dict[str, float], Evaluation]:
+    """With repeats and (`_new`) without, with intervals, and beyond accuracy; asked with what serving asks with."""
+    both = [evaluation.question(split, model.items, mask, RECENT) for mask in (False, True)]
+    answers = evaluation.slates(model, both, max(KS))
+    judged, new = (evaluation.judge(answer, asked, KS) for answer, asked in zip(answers, both, strict=True))
+    found = judged.metrics | {f"{key}_new": value for key, value in new.metrics.items()}
+    values = {**judged.values, **{f"{key}_new": value for key, value in new.values.items()}}
+    for name in BOUNDED:
+        bounds = statistics.interval(values[name], seed)
+        found |= {f"{name}_low": bounds.low, f"{name}_high": bounds.high}
+    return found | evaluation.described(answers[0], both[0], learned, (10,), seed), judged
 
 
-def _block(model: Model, asked: Histories, wanted: Csr, hidden: Csr, k: int) -> Int32:
-    scores = model.scores(asked)
-    scores[hidden.nonzero()] = -np.inf
-    return metrics.ranked(scores, wanted.toarray() > 0, k)
+def _answered(model: Model, split: Split) -> tuple[Int32, Question, Sequence[int]]:
+    asked = evaluation.question(split, model.items, False, RECENT)
+    return evaluation.slates(model, [asked], max(KS))[0], asked, KS
 
 
-def _without(wanted: Csr, hidden: Csr) -> Csr:
-    left = csr_matrix(wanted - wanted.multiply(hidden > 0))
-    left.eliminate_zeros()
-    left.sort_indices()
-    return left
+def _compared(own: Evaluation, rival: Evaluation, seed: int) -> dict[str, float]:
+    """How much better than the rival, customer by customer."""
+    apart = statistics.paired(own.values[COMPARED], rival.values[COMPARED], seed)
+    return {
+        f"rival_{COMPARED}": rival.metrics[COMPARED],
+        f"gain_{COMPARED}": apart.mean,
+        f"gain_{COMPARED}_low": apart.low,
+        f"gain_{COMPARED}_high": apart.high,
+    }
 
 
-def _half(progress: Progress | None, which: int) -> Progress | None:
-    """Progress of one of the two fits as progress of both."""
+def _speed(model: Model, histories: Histories, clock: Callable[[], float]) -> dict[str, float]:
+    """Milliseconds of a slate of ten for one history, on this machine as busy as it was."""
+    step = max(1, len(histories) // TIMED)
+    took = []
+    for row in range(0, len(histories), step):
+        started = clock()
+        model.recommend_one(histories[row], 10)
+        took.append((clock() - started) * 1000)
+    return {"ask_ms_p50": float(np.median(took)), "ask_ms_p99": float(np.quantile(took, 0.99))}
+
+
+def _part(progress: Progress | None, which: int, parts: int) -> Progress | None:
+    """Progress of one of several fits as progress of all."""
     if progress is None:
         return None
-    return lambda done, total: progress(which * total + done, 2 * total)
+    return lambda done, total: progress(which * total + done, parts * total)
 
 
-def _example(matrix: Csr, items: IdMap) -> tuple[str, ...]:
-    """The first items of the first user."""
-    return tuple(items.names(matrix.indices[: matrix.indptr[1]][:5]))
+def _example(interactions: Interactions) -> tuple[str, ...]:
+    """The newest items of the first user."""
+    return tuple(interactions.items.names(interactions.histories[0].items[-5:]))

@@ -63,6 +63,7 @@ EVENT_SCHEMA = pa.schema(
         ("event", pa.string()),
         ("layout", pa.uint32()),
         ("duplicate", pa.bool_()),
+        ("trusted", pa.bool_()),
         *((name, pa.int64()) for name in EVENT_NUMBERS),
         *((name, pa.string()) for name in EVENT_TEXTS),
         ("items", LINES),
@@ -71,9 +72,9 @@ EVENT_SCHEMA = pa.schema(
 )
 _ALWAYS = (
     "partition", "offset", "event_time", "received_at", "available_at", "customer", "message_hash", "event", "layout",
-    "duplicate",
+    "duplicate", "trusted",
 )  # fmt: skip
-_COLUMNS = (FORMAT, EVENT_NUMBERS, EVENT_TEXTS, LINE_NUMBERS, LINE_TEXTS)
+_COLUMNS = (FORMAT, EVENT_NUMBERS, EVENT_TEXTS, LINE_NUMBERS, LINE_TEXTS, "trusted")
 _MEANINGS = [*(EVENTS.get(name, AnyProperties).__name__ for name in NAMES), ""]
 _LAYOUTS = np.array([crc32(repr((_COLUMNS, meaning)).encode()) for meaning in _MEANINGS], np.uint32)  # [-1]: unknown
 _CODES = {name: code for code, name in enumerate(NAMES)}
@@ -101,6 +102,7 @@ def to_table(
         "event": names,
         "layout": _LAYOUTS[events.name],
         "duplicate": duplicates,
+        "trusted": events.trusted,
         **{name: _integers(column) for name, column in events.numbers.items()},
         **{name: _strings(column) for name, column in events.texts.items()},
         "items": _items(events),
@@ -158,6 +160,7 @@ def _read(table: pa.Table, names: Collection[str] | None) -> Events:
         received=_numbers(table["received_at"]),
         available=_numbers(table["available_at"]),
         message=table["message_hash"].to_numpy(),
+        trusted=table["trusted"].to_numpy(),
         numbers={name: _numbers(table[name]) for name in EVENT_NUMBERS if _wanted(name, names)},
         texts={name: _text(table[name]) for name in EVENT_TEXTS if _wanted(name, names)},
         line_of=np.repeat(np.arange(table.num_rows, dtype=np.int32), counts),

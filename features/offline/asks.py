@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from features.columns import Bools
+from features.components import Knowledge
 from features.errors import BadInput
-from features.identity import Edge, Knowledge
+from features.identity import Edge
 from features.offline.identity import component_ids
 from features.offline.ranges import places
 from features.windows import Ints

@@ -17,8 +17,8 @@ from features.columns import (
     Text,
     concat,
 )
+from features.components import Knowledge
 from features.contributions import Reader
-from features.identity import Knowledge
 from features.offline.asks import Asks
 from features.offline.log import EventLog
 from features.offline.piles import Array, Pile, narrow, of_text, to_text
@@ -191,6 +191,7 @@ def _from_arrays(arrays: Sequence[Array], columns: Collection[str]) -> Facts:
             received=none,
             available=none,
             message=none.astype(np.uint64),
+            trusted=np.ones(len(name), np.bool_),
             numbers={key: next(rest).astype(np.int64) for key in EVENT_NUMBERS if key in columns},
             line_of=line_of,
             line_numbers={key: next(rest).astype(np.int64) for key in LINE_NUMBERS if key in columns},

@@ -1,6 +1,7 @@
 """Who belonged together when, from the event log."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -8,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from features.components import Graph, Knowledge
 from features.events import decode
-from features.identity import Edge, Graph, Knowledge, edges_of, is_trusted
+from features.identity import Edge, edges_of
 from features.offline.log import EventLog
 from features.offline.segments import Segment
 
@@ -24,23 +26,24 @@ def read_edges(log: EventLog, since: Mapping[str, Mapping[int, int]] | None = No
     found: set[Edge] = set()
     for source in log.sources():
         known = {} if since is None else since.get(source.name, {})
-        for segment in source.plan():
-            if segment.end <= known.get(segment.partition, 0):
-                continue
-            for available_at, raw in _drawn(segment):
+        for _, drawn in source.each(partial(_drawn, known)):
+            for available_at, raw in drawn:
                 event = decode(raw, available_at)
-                found.update(edge for edge in edges_of(event, raw, available_at, is_trusted(raw)) if edge.counts)
+                found.update(edge for edge in edges_of(event, raw, available_at) if edge.counts)
     return sorted(found)
 
 
-def _drawn(segment: Segment) -> Iterator[tuple[int, bytes]]:
+def _drawn(known: Mapping[int, int], segment: Segment) -> list[tuple[int, bytes]]:
     """When each event that may draw edges became known, and its bytes: these are read only where there are some."""
+    if segment.end <= known.get(segment.partition, 0):
+        return []
     with pq.ParquetFile(segment.path) as file:
         told = file.read(["event", "duplicate"])
         wanted = pc.and_(pc.is_in(told["event"], _DRAWING), pc.invert(told["duplicate"]))
-        if pc.any(wanted).as_py():
-            rows = file.read(["available_at", "value"]).filter(wanted)
-            yield from zip(rows["available_at"].to_pylist(), rows["value"].to_pylist(), strict=True)
+        if not pc.any(wanted).as_py():
+            return []
+        rows = file.read(["available_at", "value"]).filter(wanted)
+        return list(zip(rows["available_at"].to_pylist(), rows["value"].to_pylist(), strict=True))
 
 
 def component_ids(labels: pd.DataFrame, edges: Collection[Edge], knowledge: Knowledge = "then") -> pd.DataFrame:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from features.columns import EVENT_TEXTS, LINE_TEXTS, Bools, Events
 from features.offline.arrow import paths, stale, to_events
 from features.offline.log import EventLog
-from features.offline.segments import Segment
+from features.offline.segments import Segment, Segments
 from features.windows import Ints
 
 BATCH = 500_000  # rows, about, that are worked on at once
@@ -57,24 +57,31 @@ def scan(
 
 def row_count(log: EventLog) -> int:
     """How many rows there are at most."""
-    return sum(segment.end - segment.first for segment in _segments(log))
-
-
-def _segments(log: EventLog) -> list[Segment]:
-    return [segment for source in log.sources() for segment in source.plan()]
+    return sum(segment.end - segment.first for source in log.sources() for segment in source.plan())
 
 
 def _ahead(log: EventLog, read: Callable[[Segment], _Piece]) -> Iterator[tuple[Segment, _Piece]]:
-    """Segments in order, some being read while the caller works on another one."""
-    reading: deque[tuple[Segment, Future[_Piece]]] = deque()
+    """Segments in order, some being read while the caller works on another one.
+
+    A file that compaction has taken away since it was planned is read from the one that replaced it.
+    """
+    reading: deque[tuple[Segments, Segment, Future[_Piece]]] = deque()
+    waiting = deque((source, segment) for source in log.sources() for segment in source.plan())
     with ThreadPoolExecutor(1) as worker:
-        for segment in _segments(log):
-            reading.append((segment, worker.submit(read, segment)))
-            if len(reading) > AHEAD:
-                first, piece = reading.popleft()
-                yield first, piece.result()
-        for first, piece in reading:
-            yield first, piece.result()
+        while waiting or reading:
+            while waiting and len(reading) <= AHEAD:
+                source, segment = waiting.popleft()
+                reading.append((source, segment, worker.submit(read, segment)))
+            source, segment, found = reading.popleft()
+            try:
+                piece = found.result()
+            except FileNotFoundError:
+                later = [(other, each) for other, each, _ in reading if other is not source]
+                later += [(other, each) for other, each in waiting if other is not source]
+                waiting = deque([*((source, each) for each in source.plan(since=segment)), *later])
+                reading.clear()
+                continue
+            yield segment, piece
 
 
 def _read(segment: Segment, columns: Collection[str], ids: Any) -> _Piece:

@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,6 +28,7 @@ WRITERS, ALONE = 4, 3
 _NAME = re.compile(r"(\d{3,})-(\d{15})-(\d{15})\.parquet")
 
 Columns = Callable[[pq.ParquetFile], list[str]]
+T = TypeVar("T")
 
 
 class Segment(NamedTuple):
@@ -57,9 +58,29 @@ class Segments:
         self.folder = folder
         self.name = folder.name
 
-    def plan(self) -> list[Segment]:
-        """The segments to read so that every offset counts once, by (partition, offset)."""
-        return _planned(self._all())
+    def plan(self, since: Segment | None = None) -> list[Segment]:
+        """The segments to read so that every offset counts once, by (partition, offset).
+
+        Args:    since: one of an earlier plan, that compaction has taken away: what is left from its `first` on.
+        """
+        planned = _planned(self._all())
+        if since is None:
+            return planned
+        here, reached = since.partition, (since.partition, since.first)
+        left = (s._replace(first=max(s.first, since.first)) if s.partition == here else s for s in planned)
+        return [segment for segment in left if (segment.partition, segment.end) > reached]
+
+    def each(self, read: Callable[[Segment], T]) -> Iterator[tuple[Segment, T]]:
+        """What is read of each segment of the plan; where compaction has taken one away, of those that replaced it."""
+        waiting = deque(self.plan())
+        while waiting:
+            segment = waiting.popleft()
+            try:
+                found = read(segment)
+            except FileNotFoundError:
+                waiting = deque(self.plan(since=segment))
+                continue
+            yield segment, found
 
     def ends(self) -> dict[int, int]:
         """The offset after the last one held, by partition."""
@@ -148,9 +169,7 @@ class Segments:
             try:
                 opened = pq.ParquetFile(segment.path)
             except FileNotFoundError:
-                reached = (segment.partition, first)
-                again = (s._replace(first=max(s.first, first if s.partition == reached[0] else 0)) for s in self.plan())
-                waiting = deque(s for s in again if (s.partition, s.end) > reached)
+                waiting = deque(self.plan(since=segment._replace(first=first)))
                 continue
             with opened as file:
                 names = None if columns is None else columns(file)

@@ -11,10 +11,11 @@ import pandas as pd
 
 from features.checks import entity_of
 from features.columns import EVENT_NUMBERS, EVENT_TEXTS, LINE_NUMBERS, LINE_TEXTS
+from features.components import Knowledge
 from features.definitions import FEATURES
 from features.errors import BadInput
 from features.feature import Feature
-from features.identity import Edge, Knowledge
+from features.identity import Edge
 from features.offline import gather
 from features.offline.asks import Asks, asks_of, ids_of, moments
 from features.offline.gather import Gathered, Wanted

@@ -1,22 +1,27 @@
 """Edges between raw ids, kept beside both of them; they are merged into components when read.
 
-Keys of bucket 17: `{b:17}:e:<raw id>`, the packed `identity.stored` of that id, and `{b:17}:e`, how far the event log's
-edges are there. No commit spans two buckets: what is kept is a merge of sets, so writing an edge again, in any order or
-from two workers at once, changes nothing.
+Keys of bucket 17: `{b:17}:e:<raw id>`, the packed `Beside` of that id, and `{b:17}:e`, how far the event log's edges
+are there. No commit spans two buckets: what is kept is a merge of sets, so writing an edge again, in any order or from
+two workers at once, changes nothing.
+
+Who belongs together is only ever said by the edges. For a read in two round trips each id also knows which ids to read
+along with it (`near`), a hint: where it is late or lost, by a race or a node that fell back, a read takes one more trip
+and says the same. So an id learns of the others by their names, not by copies of their edges.
 """
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Mapping
 from itertools import chain
 
 import msgspec
+from msgspec import Struct
 
-from features.identity import MEMBERS, Component, Edge, Graph, pack, resolve, stored, unpack
+from features.components import MEMBERS, Component, Graph, View
+from features.identity import Edge, stored
 from features.online.batch import Batch, Client, Script
 from features.online.state import bucket_of_customer
 
-ROUNDS = MEMBERS
-Fetch = Callable[[list[str]], Awaitable[list[bytes | None]]]
+Fetch = Callable[[list[str], list[str]], Awaitable[list[bytes | None]]]
 
 # Nobody claims an id's edges, so a write is refused where another has written since the read.
 _SWAP = """
@@ -24,6 +29,17 @@ if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2])
 return 1
 """
+
+
+class Beside(Struct, frozen=True, array_like=True):
+    """What is kept of a raw id: `identity.stored` of it, and the other ids of its component that these don't name."""
+
+    edges: list[Edge] = []
+    near: list[str] = []
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Beside)
 
 
 class IdentityStore:
@@ -37,7 +53,8 @@ class IdentityStore:
     def add(self, edges: Collection[Edge]) -> None:
         """Take edges into what both ends keep; returns when both have them, and may be repeated.
 
-        The edges of an anonymousId then go on to all its userIds, which must learn when it isn't theirs any more.
+        The edges of an anonymousId then go on to all its userIds, which must learn when it isn't theirs any more. At
+        last all members of the components learn whom to read along.
 
         Raises:  redis.RedisError, OSError: Redis is away; what was written stays, adding again completes it.
         """
@@ -52,6 +69,7 @@ class IdentityStore:
                 for edge in known:
                     users[edge.right] |= known
         self._merge(users)
+        self._tell({*ends, *users})
 
     def logged(self) -> dict[str, dict[int, int]]:
         """By source and partition of the event log, up to which offset every bucket holds the edges drawn there."""
@@ -77,10 +95,40 @@ class IdentityStore:
         merged: dict[str, set[Edge]] = {}
         waiting = list(new)
         while waiting:
-            old = self._read(waiting)
-            merged.update((raw_id, {*unpack(old[raw_id]), *new[raw_id]}) for raw_id in waiting)
-            waiting = self._write({raw_id: (old[raw_id], pack(stored(raw_id, merged[raw_id]))) for raw_id in waiting})
+            packed = self._read(waiting)
+            old = {raw_id: unpack(packed[raw_id]) for raw_id in waiting}
+            merged.update((raw_id, {*old[raw_id].edges, *new[raw_id]}) for raw_id in waiting)
+            now = {raw_id: Beside(stored(raw_id, merged[raw_id]), old[raw_id].near) for raw_id in waiting}
+            waiting = self._write({raw_id: (packed[raw_id], _encoder.encode(now[raw_id])) for raw_id in waiting})
         return merged
+
+    def _tell(self, raw_ids: Collection[str]) -> None:
+        """Write whom to read along beside all members of the components of some ids, until a look finds it right.
+
+        Two at once may each write what they saw before the other's edges; whoever looks last sees both.
+        """
+        waiting = {*raw_ids}
+        while waiting:
+            packed, beside = self._around(waiting)
+            near = _all_near(waiting, beside)
+            wrong = {raw_id: each for raw_id, each in near.items() if each != beside[raw_id].near}
+            told = {raw_id: _encoder.encode(Beside(beside[raw_id].edges, each)) for raw_id, each in wrong.items()}
+            self._write({raw_id: (packed[raw_id], each) for raw_id, each in told.items()})
+            waiting = {*wrong}
+
+    def _around(self, raw_ids: Collection[str]) -> tuple[dict[str, bytes | None], dict[str, Beside]]:
+        """What is kept beside all members of the components of some ids, packed and not."""
+        packed: dict[str, bytes | None] = {}
+        beside: dict[str, Beside] = {}
+        wanted = {*raw_ids}
+        while wanted:
+            packed |= self._read(sorted(wanted))
+            beside.update((raw_id, unpack(packed[raw_id])) for raw_id in wanted)
+            view = view_of(beside.values())
+            wanted = {each for raw_id in raw_ids for each in _unread(view, raw_id, beside)}
+            if not wanted:
+                wanted = {each for raw_id in raw_ids for each in view.family(raw_id)} - beside.keys()
+        return packed, beside
 
     def _read(self, raw_ids: list[str]) -> dict[str, bytes | None]:
         batch = Batch(self.client)
@@ -101,19 +149,41 @@ class IdentityStore:
 async def read_component(raw_id: str, fetch: Fetch) -> Component:
     """The component of a raw id, by all edges that are kept now.
 
-    One fetch for a userId or an id without edges, two for an anonymousId with an owner. Where secret keys joined
-    userIds, each step from one to the next takes one more, up to 16 in all: the longest chain that a component can be.
-    What a longer one is cut to depends on the end it is read from.
+    One fetch for a userId or an id without edges, one more for all others; further ones only where somebody was
+    writing, or where secret keys joined more userIds than a component has places. What such a chain is cut to depends
+    on the end it is read from.
 
-    Args:    fetch: the packed edges beside each of some ids.
+    Args:    fetch: what is packed beside each of some ids, and whatever the caller wants of those and of some more.
     """
-    known: dict[str, list[Edge]] = {}
-    for _ in range(ROUNDS):
-        wanted = missing(raw_id, known)
-        if not wanted:
-            break
-        known.update(zip(wanted, map(unpack, await fetch(wanted)), strict=True))
-    return component(raw_id, known)
+    beside: dict[str, Beside] = {}
+    along: list[str] = []
+    wanted = [raw_id]
+    while wanted:
+        beside.update(zip(wanted, map(unpack, await fetch(wanted, along)), strict=True))
+        wanted = missing(raw_id, beside)
+        along = sorted({*component(raw_id, beside).members, *beside[raw_id].near}) if wanted else []
+    return component(raw_id, beside)
+
+
+def missing(raw_id: str, beside: Mapping[str, Beside]) -> list[str]:
+    """The ids beside which must be read before `component` is right, by what was read so far; none when all were."""
+    near = {each for each in beside[raw_id].near if each.startswith("u:")} if raw_id in beside else set()
+    return sorted(_unread(view_of(beside.values()), raw_id, beside, near))
+
+
+def component(raw_id: str, beside: Mapping[str, Beside]) -> Component:
+    """The component of a raw id, by what was read beside the ids that `missing` asked for."""
+    return view_of(beside.values()).component(raw_id)
+
+
+def view_of(beside: Iterable[Beside]) -> View:
+    """What the edges kept beside some ids say."""
+    return Graph(chain.from_iterable(each.edges for each in beside)).at()
+
+
+def unpack(packed: bytes | None) -> Beside:
+    """What is kept beside an id, from its binary value; nothing where there is none."""
+    return Beside() if packed is None else _decoder.decode(packed)
 
 
 def edges_key(raw_id: str, buckets: int) -> str:
@@ -131,12 +201,28 @@ def _least(ends: list[dict[int, int]]) -> dict[int, int]:
     return {partition: min(each[partition] for each in ends) for partition in sorted(partitions)}
 
 
-def missing(raw_id: str, known: Mapping[str, Collection[Edge]]) -> list[str]:
-    """The ids whose edges must be read before `component` is right, by what was read so far; none when all were."""
-    users = Graph(chain.from_iterable(known.values())).at().users(raw_id)
-    return sorted({raw_id, *users} - known.keys())
+def _unread(view: View, raw_id: str, read: Container[str], near: Collection[str] = ()) -> set[str]:
+    """The users of a component, or likely of it, that weren't read; none when as many were as it can have."""
+    users = view.users(raw_id)
+    if sum(user in read for user in users) >= MEMBERS:
+        return set()
+    return {each for each in (raw_id, *users, *near) if each not in read}
 
 
-def component(raw_id: str, known: Mapping[str, Collection[Edge]]) -> Component:
-    """The component of a raw id, by the edges read beside the ids that `missing` asked for."""
-    return resolve(raw_id, chain.from_iterable(known.values()))
+def _all_near(raw_ids: Collection[str], beside: Mapping[str, Beside]) -> dict[str, list[str]]:
+    """Whom to read along, by id, for some ids and all members of their components."""
+    view = view_of(beside.values())
+    near: dict[str, list[str]] = {}
+    for raw_id in sorted(raw_ids):
+        if raw_id not in near:
+            family = view.family(raw_id)
+            near.update((member, _near(view, member, family)) for member in family)
+            if raw_id not in family:  # beyond the bound, it is by itself once all users are asked
+                near[raw_id] = _near(view, raw_id, [each for each in family if each.startswith("u:")])
+    return near
+
+
+def _near(view: View, raw_id: str, family: Collection[str]) -> list[str]:
+    """All but those that one's own edges name: an anonymousId's user, the devices of a user joined to no other."""
+    alone = raw_id.startswith("u:") and sum(each.startswith("u:") for each in family) < 2
+    return [] if alone else sorted({*family} - {raw_id, view.owner(raw_id)})

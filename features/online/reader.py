@@ -1,16 +1,12 @@
-"""Reads of profiles by the service.
-
-One round trip for an id by itself, two for a userId that others belong to or an anonymousId whose user has no other
-device, three for one whose user has more: only beside the user it is known which.
-"""
+"""Reads of profiles by the service: one round trip for an id by itself, two for ids that belong to others."""
 
 from collections.abc import Iterable
 from typing import cast
 
 import redis.asyncio
 
+from features.components import Component
 from features.definitions import FEATURES
-from features.identity import Component
 from features.online.generations import live_table
 from features.online.identity import edges_key, read_component
 from features.online.state import bucket_of_customer, state_key
@@ -56,11 +52,12 @@ class ProfileReader:
     async def _component(self, table: Table, customer: str, states: dict[str, bytes | None]) -> Component:
         """The component, and into `states` the states of the ids that had to be asked for it: they come with it."""
 
-        async def fetch(ids: list[str]) -> list[bytes | None]:
-            keys = [self._state(table, raw_id) for raw_id in ids]
+        async def fetch(ids: list[str], along: list[str]) -> list[bytes | None]:
+            fresh = [raw_id for raw_id in dict.fromkeys((*ids, *along)) if raw_id not in states]
+            keys = [self._state(table, raw_id) for raw_id in fresh]
             answers = await self._get([*keys, *(edges_key(raw_id, self.buckets) for raw_id in ids)])
-            states.update(zip(ids, answers, strict=False))
-            return answers[len(ids) :]
+            states.update(zip(fresh, answers, strict=False))
+            return answers[len(fresh) :]
 
         return await read_component(customer, fetch)
 

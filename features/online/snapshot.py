@@ -1,10 +1,10 @@
 """A bucket as it stands at one moment: its positions and states in one transaction, for comparing and repairing."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple, cast
 
 from features.errors import Overloaded
-from features.online.batch import Client
+from features.online.batch import Client, primaries
 from features.online.state import meta_key, prefix_of, state_key
 
 # KEYS: meta, then one key a state.
@@ -25,12 +25,16 @@ class Bucket(NamedTuple):
     states: dict[str, bytes]
 
 
-def customers_of(client: Client, bucket: int, generation: str) -> list[str]:
-    """The raw ids that a bucket has states of, sorted."""
-    prefix = prefix_of(bucket, generation)
-    pattern = prefix.replace("{", "\\{").replace("}", "\\}") + "[au]:*"
-    found = {cast("bytes", key).decode().removeprefix(prefix) for key in client.scan_iter(match=pattern, count=5_000)}
-    return sorted(found)
+def customers_of(client: Client, buckets: Collection[int], generation: str) -> dict[int, list[str]]:
+    """The raw ids that some buckets have states of, sorted; every node's keys are looked through once for all."""
+    bucket_of = {prefix_of(bucket, generation): bucket for bucket in buckets}
+    found: dict[int, set[str]] = {bucket: set() for bucket in buckets}
+    for node in primaries(client):
+        for key in node.scan_iter(match=f"{{b:*}}:{generation}:[au]:*", count=5_000):
+            bucket, mark, raw_id = cast("bytes", key).decode().partition(f"}}:{generation}:")
+            if bucket + mark in bucket_of:
+                found[bucket_of[bucket + mark]].add(raw_id)
+    return {bucket: sorted(ids) for bucket, ids in found.items()}
 
 
 def snapshot(client: Client, bucket: int, generation: str, customers: Iterable[str]) -> Bucket:

@@ -17,7 +17,7 @@ import msgspec
 from features.errors import BrokenState, Overloaded
 from features.online.batch import Batch, Client, Script, primaries
 from features.online.merging import LOOK, READ, SWAP
-from features.online.popularity import pairs
+from features.online.popularity import Tops, pairs
 from features.online.state import meta_key, prefix_of, tile_key
 from features.packing import pack, unpack
 from features.table import Table
@@ -52,6 +52,7 @@ class Merger:
         self.table = table
         self._look, self._read, self._swap = (Script(client, source) for source in (LOOK, READ, SWAP))
         self._seen: dict[int, tuple[int, bytes]] = {}  # version, and what it told
+        self._tops = Tops(client, buckets, table)
 
     def merge(self) -> int:
         """Bring the read copies up to date; returns how many were written. The first call rebuilds them all.
@@ -93,7 +94,9 @@ class Merger:
 
     def _renew(self, ladder: Ladder, looks: Mapping[int, Look]) -> int:
         changed: Fields = defaultdict(list)
-        for tile, fields in self._changed(looks).items():
+        found = self._changed(looks)
+        self._tops.renew(max(look.newest for look in looks.values()), found)
+        for tile, fields in found.items():
             for field in fields:
                 if ladder.asks(tile, field) is not None:
                     changed[place_of(self.table, field).item].append((tile, field))
@@ -181,6 +184,7 @@ class Merger:
 
     def _rebuild(self, ladder: Ladder, looks: Mapping[int, Look]) -> int:
         """Every item from all tiles, part by part; what has no tile goes."""
+        self._tops.rebuild(max(look.newest for look in looks.values()))
         tiles = [(bucket, tile) for bucket, look in looks.items() if look.version for tile in self._tiles(bucket, 0)]
         needed = ladder.needs({tile for _, tile in tiles})
         tiles = [(bucket, tile) for bucket, tile in tiles if tile in needed]

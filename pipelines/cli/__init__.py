@@ -7,11 +7,13 @@ from typing import Any, NoReturn
 import typer
 
 from features.errors import BadInput, KindredError
-from pipelines.cli import data, live, models, run
+from pipelines.cli import benchmark, benchmarks, data, live, models, run
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
 for part in (run, live, data, models):
     app.add_typer(part.app)
+benchmark.app.add_typer(benchmarks.app)
+app.add_typer(benchmark.app, name="benchmark")
 INTERRUPTED = 130  # what Typer makes of Ctrl-C
 
 

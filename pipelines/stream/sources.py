@@ -9,7 +9,7 @@ import numpy as np
 from features.columns import Events, from_events
 from features.errors import BadSetting, MalformedEvent
 from features.events import Event, decode, partition_key
-from features.identity import Edge, edges_of, is_trusted
+from features.identity import Edge, edges_of
 from features.kafka.consumer import Record
 from features.kafka.topics import first_offsets, log_id, partitions_of
 from features.offline import EventLog, Segments, append_events
@@ -145,4 +145,4 @@ def accept(source: EventTopic, records: list[Record], outbox: Outbox, buckets: B
 
 
 def _edges(event: Event, raw: bytes, available_at: int) -> list[Edge]:
-    return [edge for edge in edges_of(event, raw, available_at, is_trusted(raw)) if edge.counts]
+    return [edge for edge in edges_of(event, raw, available_at) if edge.counts]

@@ -70,6 +70,7 @@ def columns(log: Sequence[Happening]) -> Events:
         received=np.array([event.received for event in log], np.int64),
         available=np.array([event.available for event in log], np.int64),
         message=message_hashes([event.message for event in log]),
+        trusted=np.ones(len(log), np.bool_),
         numbers={name: np.array([e.numbers.get(name, MISSING) for e in log], np.int64) for name in EVENT_NUMBERS},
         texts={name: Text.of([event.texts.get(name, "") for event in log]) for name in EVENT_TEXTS},
         line_of=np.repeat(np.arange(len(log)), [len(event.lines) for event in log]).astype(np.int32),

@@ -51,6 +51,7 @@ def events_of(found: Sequence[Fact]) -> Events:
         received=time,
         available=time,
         message=np.arange(len(found), dtype=np.uint64),
+        trusted=np.ones(len(found), np.bool_),
         numbers={name: np.full(len(found), MISSING) for name in columns.EVENT_NUMBERS},
         texts=dict.fromkeys(columns.EVENT_TEXTS, none),
         line_of=np.array([line[0] for line in lines], np.int32),

@@ -12,7 +12,6 @@ from features.events import (
     iso,
     stamp,
 )
-from features.identity import is_trusted
 from tests.features.test_events import DAY, NOW, raw, track
 
 
@@ -98,5 +97,5 @@ def test_no_caller_says_of_itself_that_it_is_trusted_or_by_which_key_it_came() -
     server, _ = stamp(sent, None, NOW, None, "sk-1", trusted=True)
     assert "trusted" not in json.loads(browser)
     assert json.loads(browser)["keyId"] == "wk-1"
-    assert not is_trusted(browser)
-    assert is_trusted(server)
+    assert not decode(browser, NOW).trusted
+    assert decode(server, NOW).trusted

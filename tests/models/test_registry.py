@@ -20,7 +20,7 @@ from tests.mlflow_server import free_port
 from tests.tastes import DAY_MS, two_tastes
 from training import runs, trainer
 
-FITTED = trainer.train("als", two_tastes(days=30), 10 * DAY_MS)
+FITTED = trainer.train(trainer.Recipe("als"), two_tastes(days=30), 10 * DAY_MS)
 
 
 @pytest.fixture

@@ -9,9 +9,11 @@ import pytest
 from features.kafka.broker import EmbeddedBroker
 from features.kafka.topics import TOPICS, ensure_topics, metadata
 from features.settings import Settings
+from pipelines.simulate import Shop, events
 from tests.apache_kafka import ApacheKafka
 from tests.mlflow_server import mlflow_folder, mlflow_url
 from tests.pipelines.stream_world import World
+from tests.pipelines.told_shop import UNTIL, Told
 
 MakeWorld = Callable[..., World]
 
@@ -79,3 +81,10 @@ def each_world(request: pytest.FixtureRequest) -> World:
     """Each of the two brokers in turn."""
     found: World = request.getfixturevalue("world" if request.param == "embedded" else "apache_world")
     return found
+
+
+@pytest.fixture(scope="session")
+def told() -> Told:
+    """A shop of 120 days, made once for all suites."""
+    shop = Shop(events=40_000, customers=500, items=300, days=120, seed=7, until=UNTIL)
+    return Told(shop, list(events(shop)))

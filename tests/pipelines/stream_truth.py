@@ -6,17 +6,17 @@ from typing import Any, cast
 import numpy as np
 
 from features.columns import concat, from_events
+from features.components import Component
 from features.definitions import FEATURES
 from features.errors import MalformedEvent
 from features.events import Event, decode, partition_key
 from features.folds import fold
-from features.identity import Component, Edge
-from features.identity import unpack as unpack_edges
 from features.kafka.consumer import Record
 from features.kafka.topics import partition_of
 from features.offline import EventLog, LoggedEvent, read_columns, read_events
 from features.online import Client, Merger
-from features.online.identity import component, missing
+from features.online.identity import Beside, component, missing
+from features.online.identity import unpack as unpack_beside
 from features.online.state import bucket_of_customer, prefix_of
 from features.packing import pack, unpack
 from features.profiles import Profile
@@ -90,14 +90,18 @@ def views(client: Client, customer: str) -> int:
 
 
 def components(client: Client) -> dict[str, Component]:
-    """Who belongs together, of every id with an edge; which of many edges are kept for it depends on their order."""
-    edges = {key.partition("}:e:")[2]: unpack_edges(value) for key, value in keyed(client, "*:e:*").items()}
+    """Who belongs together, of every id with an edge; which of many edges are kept for it depends on their order.
+
+    All of them must be read in two round trips, whatever happened while they were written.
+    """
+    kept = {key.partition("}:e:")[2]: unpack_beside(value) for key, value in keyed(client, "*:e:*").items()}
     found = {}
-    for raw_id in edges:
-        known: dict[str, list[Edge]] = {}
-        while wanted := missing(raw_id, known):
-            known.update((other, edges.get(other, [])) for other in wanted)
-        found[raw_id] = component(raw_id, known)
+    for raw_id, own in kept.items():
+        read = {raw_id: own}
+        read.update((other, kept.get(other, Beside())) for other in missing(raw_id, read))
+        assert not missing(raw_id, read)
+        found[raw_id] = component(raw_id, read)
+        assert {*found[raw_id].members} <= {*own.near, *component(raw_id, {raw_id: own}).members, *read}
     return found
 
 

@@ -8,8 +8,12 @@ import pytest
 
 from features.errors import BadInput
 from models import MODELS
-from pipelines.benchmark import Options, Protocol, benchmark
+from models.spaces import SPACES
+from pipelines.benchmark import Tuning, benchmark
+from pipelines.benchmark_options import Options
 from tests.tastes import DAY_MS, two_tastes
+from training.splits import Protocol
+from training.tuning import Tuned
 
 FRAME = two_tastes()
 TIME = Options("time-split", holdout_ms=10 * DAY_MS)
@@ -17,10 +21,73 @@ TIME = Options("time-split", holdout_ms=10 * DAY_MS)
 
 def test_every_metric_is_reported_under_the_name_of_the_contract() -> None:
     found = benchmark(FRAME, None, replace(TIME, ks=(5, 20), mask=False))
-    assert list(found) == list(MODELS) == ["als", "trending"]
-    names = {f"{name}@{k}" for name in ("recall", "ndcg", "hr", "mrr", "precision", "coverage") for k in (5, 20)}
-    assert names | {f"{name}_new" for name in names} | {"users", "users_new", "seconds"} == found["als"].keys()
-    assert all(0 <= value <= 1 for key, value in found["als"].items() if "@" in key)
+    assert list(found) == ["als", "trending"]
+    of_users = {f"{name}@{k}" for name in ("recall", "ndcg", "hr", "mrr", "precision") for k in (5, 20)}
+    names = of_users | {"coverage@5", "coverage@20", "users"}
+    bounds = {f"{name}_{end}" for name in of_users for end in ("low", "high")}
+    beyond = {f"{name}@{k}" for name in ("diversity", "novelty", "popularity", "gini") for k in (5, 20)}
+    cost = {"seconds", "seconds_asking", "memory_mb", "memory_asking_mb"}
+    rest = {name for name in found["als"] if "_users_" in name or "_items_" in name or name.startswith("users_")}
+    assert names | {f"{name}_new" for name in names} | bounds | beyond | cost | rest == found["als"].keys()
+    assert all(0 <= found["als"][name] <= 1 for name in of_users)
+    assert {"users_hot", "ndcg@20_users_hot", "recall@20_items_hot"} <= rest
+
+
+def test_several_seeds_give_their_mean_and_spread() -> None:
+    options = replace(TIME, ks=(10,), mask=False, seed=3)
+    one, other = (benchmark(FRAME, None, replace(options, seed=seed))["als"]["mrr@10"] for seed in (3, 4))
+    both = benchmark(FRAME, None, replace(options, seeds=2))
+    assert both["als"]["mrr@10"] == pytest.approx((one + other) / 2)
+    assert both["als"]["mrr@10_sd"] == pytest.approx(abs(one - other) / 2**0.5)  # n - 1 of two
+    assert both["als"]["mrr@10_low"] < both["als"]["mrr@10"] < both["als"]["mrr@10_high"]
+
+
+def test_a_model_without_a_seed_is_fitted_once() -> None:
+    told: list[tuple[str, int, int]] = []
+    options = replace(TIME, models=("trending",), seeds=3)
+    found = benchmark(FRAME, None, options, lambda *step: told.append(step))["trending"]
+    assert [name for name, _, _ in told].count("trending") == 1
+    assert found["ndcg@10_sd"] == 0
+
+
+def test_two_models_are_compared_on_the_same_users() -> None:
+    found = benchmark(FRAME, None, replace(TIME, ks=(2, 10), mask=False, compare="trending"))
+    als, trending = found["als"], found["trending"]
+    assert als["ndcg@10_minus_trending"] == pytest.approx(als["ndcg@10"] - trending["ndcg@10"])
+    assert als["ndcg@10_minus_trending_low"] > 0  # beyond doubt
+    assert als["ndcg@10_minus_trending_p"] < 0.01
+    assert not [name for name in trending if "minus" in name]
+
+
+def test_all_is_every_model_and_baseline_once() -> None:
+    assert Options("split", models=("trending", "all")).named == tuple(
+        dict.fromkeys(("trending", *MODELS, "popularity"))
+    )
+    assert "popularity" in Options("split", models=("all",), tune=3).named
+    assert set(Options("split", models=("all",), tune=3).named) <= {*SPACES, "popularity"}
+
+
+def test_what_was_tuned_is_measured_and_told() -> None:
+    told: dict[str, Tuned] = {}
+    trials: list[tuple[str, int]] = []
+    tuning = Tuning(None, lambda name: lambda number, *_: trials.append((name, number)), told.__setitem__)
+    options = replace(TIME, models=("trending", "popularity"), ks=(10,), mask=False, tune=3)
+    steps: list[str] = []
+    found = benchmark(FRAME, None, options, lambda name, *_: steps.append(name), tuning=tuning)
+    assert trials == [("trending", 0), ("trending", 1), ("trending", 2)]
+    assert set(found) == {"trending", "popularity"}
+    assert list(told) == ["trending"]  # a baseline has nothing to tune
+    assert told["trending"].value >= told["trending"].default
+    assert steps.count("trending: tuning") == 3
+
+
+def test_prefixes_ask_for_the_next_item_of_each_and_repeats_are_real() -> None:
+    sessions = pd.DataFrame([("s", "x"), ("s", "y"), ("t", "x")], columns=["user_id", "item_id"])
+    asked = pd.DataFrame({"prefix": ["x y", "y", "x"], "next_item_id": ["x", "y", "unheard of"]})
+    found = benchmark(sessions, asked, Options("prefixes", models=("trending",), ks=(1,)))["trending"]
+    # x is shown to everybody: the first has met it already and wants it again
+    assert (found["hr@1"], found["mrr@1"], found["users"]) == (pytest.approx(1 / 3), pytest.approx(1 / 3), 3)
+    assert not [name for name in found if name.endswith("_new")]
 
 
 def test_als_beats_popularity_where_tastes_differ() -> None:
@@ -37,6 +104,7 @@ def test_popularity_forgets_nothing_and_what_trends_does() -> None:
     split = replace(options, mask=True)
     with pytest.raises(BadInput, match="left to be found"):
         benchmark(frame, None, split)  # both have "new" already
+    assert "hr@1_new" not in benchmark(frame, None, options)["trending"]
     frame = frame[~((frame["timestamp"] == 98 * DAY_MS) & frame["user_id"].isin(["u0", "u1"]))]
     frame = pd.concat([frame, pd.DataFrame([("w", "new", 98 * DAY_MS)], columns=frame.columns)])
     found = benchmark(frame, None, options)
@@ -93,7 +161,14 @@ def test_a_target_event_may_be_named_as_in_the_file() -> None:
 @pytest.mark.parametrize(
     ("changed", "field"),
     [
-        ({"protocol": "prefixes"}, "protocol"),
+        ({"protocol": "guess"}, "protocol"),
+        ({"protocol": "prefixes"}, "test"),
+        ({"protocol": "prefixes", "target_event": "purchase"}, "target-event"),
+        ({"models": ()}, "models"),
+        ({"seeds": 0}, "seeds"),
+        ({"compare": "als"}, "compare"),
+        ({"tune": -1}, "tune"),
+        ({"tune": 1, "tune_for": "beauty"}, "tune-for"),
         ({"protocol": "split"}, "test"),
         ({"models": ("oracle",)}, "models"),
         ({"ks": ()}, "k"),
@@ -104,7 +179,7 @@ def test_a_target_event_may_be_named_as_in_the_file() -> None:
 )
 def test_an_option_that_does_not_fit_is_named(changed: dict[str, object], field: str) -> None:
     with pytest.raises(BadInput) as caught:
-        benchmark(FRAME, None, replace(TIME, **changed))  # type: ignore[arg-type]
+        benchmark(FRAME, None, replace(TIME, **{"models": ("trending",), **changed}))  # type: ignore[arg-type]
     assert caught.value.field == field
 
 
@@ -117,4 +192,7 @@ def test_a_test_file_belongs_to_a_given_split_alone(protocol: Protocol) -> None:
 def test_progress_names_the_model() -> None:
     told: list[tuple[str, int, int]] = []
     benchmark(FRAME, None, replace(TIME, mask=False), lambda *step: told.append(step))
-    assert [name for name, _, _ in told] == ["als"] * 15 + ["trending"]
+    names = list(dict.fromkeys(name for name, _, _ in told))
+    assert names == ["als", "als: asking", "trending", "trending: asking"]
+    assert [done for name, done, _ in told if name == "als"] == list(range(1, 16))
+    assert told[-1][1] == told[-1][2]

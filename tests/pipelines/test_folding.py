@@ -24,11 +24,19 @@ def viewed(customer: str, item: str = "i", message_id: str = "m", at: int = T, n
     return event("Product Viewed", customer, message_id, at, ProductProperties(product_id=item, name=name))
 
 
-def ordered(*lines: Line) -> Event:
-    return event("Order Completed", "u:1", "o", T, OrderProperties(order_id="o", currency="gbp", products=lines))
+def ordered(*lines: Line, trusted: bool = True) -> Event:
+    order = OrderProperties(order_id="o", currency="gbp", products=lines)
+    return event("Order Completed", "u:1", "o", T, order, trusted)
 
 
-def event(name: str, customer: str, message_id: str, at: int, properties: ProductProperties | OrderProperties) -> Event:
+def event(
+    name: str,
+    customer: str,
+    message_id: str,
+    at: int,
+    properties: ProductProperties | OrderProperties,
+    trusted: bool = True,
+) -> Event:
     return Event(
         message_id=message_id,
         type="track",
@@ -39,6 +47,7 @@ def event(name: str, customer: str, message_id: str, at: int, properties: Produc
         event_time=at,
         received_at=at,
         properties=properties,
+        trusted=trusted,
     )
 
 
@@ -143,6 +152,11 @@ def test_lines_tell_what_an_unknown_item_may_be() -> None:
 def test_a_line_that_names_its_item_is_believed_before_one_that_does_not() -> None:
     events = from_events([ordered(Line(product_id="i1"), Line(product_id="i1", name="Spade"))], [T])
     assert [item.title for item in stubs(events)] == ["Spade"]
+
+
+def test_a_browsers_order_puts_nothing_into_the_catalogue() -> None:
+    events = from_events([ordered(Line(product_id="i1", name="Made up"), trusted=False)], [T])
+    assert stubs(events) == []
 
 
 def test_only_orders_name_items_unless_every_event_may() -> None:

@@ -15,7 +15,7 @@ from pipelines.promotion import Gate, listing, promote, rollback
 from tests.tastes import DAY_MS, two_tastes
 from training import runs, trainer
 
-FITTED = trainer.train("als", two_tastes(days=30), 10 * DAY_MS)
+FITTED = trainer.train(trainer.Recipe("als"), two_tastes(days=30), 10 * DAY_MS)
 Register = Callable[..., str]
 
 
@@ -38,7 +38,7 @@ def register(mlflow_url: str, name: str, tmp_path: Path) -> Register:
     def made(ndcg: float = 0.5, **changed: object) -> str:
         metrics = {**FITTED.metrics, "ndcg@10": ndcg}
         fitted = replace(FITTED, **{"name": name, "metrics": metrics, **changed})  # type: ignore[arg-type]
-        return runs.register(mlflow_url, fitted, "abc", tmp_path / uuid.uuid4().hex).version
+        return runs.register(mlflow_url, runs.recommender(fitted), {}, tmp_path / uuid.uuid4().hex).version
 
     return made
 

@@ -129,3 +129,9 @@ def test_the_report_is_kept_without_the_ids_of_customers(client: Client, log: Ev
     kept = (tmp_path / "reconcile.json").read_text()
     assert json.loads(kept)["missing"] == 1
     assert "u1" not in kept
+
+
+def test_the_keys_of_redis_are_looked_through_once_for_all_buckets(client: Client, log: EventLog) -> None:
+    client.config_resetstat()
+    assert compare(client, log).wrong == 0
+    assert client.info("commandstats")["cmdstat_scan"]["calls"] == 1  # of 5,000 keys at a time

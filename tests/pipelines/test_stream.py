@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
+from features.components import Component
 from features.errors import Unavailable
-from features.identity import Component, unpack
+from features.identity import edge_from_json
 from features.kafka.broker import EmbeddedBroker
 from features.kafka.consumer import Record
 from features.kafka.producer import Producer
 from features.kafka.topics import TOPICS, partition_of
-from features.offline import EventLog, ItemLog, interactions, read_items
-from features.online.identity import component, edges_key
+from features.offline import EventLog, ItemLog, interactions, read_edges, read_items
+from features.online.identity import component, edges_key, unpack
 from features.settings import Settings
 from pipelines.backfill import restore
 from pipelines.stream import DEAD_LETTERS, Processor
@@ -230,6 +231,7 @@ def test_an_edge_reaches_both_of_its_ids_and_one_of_a_duplicate_is_not_sent(worl
     assert sorted(edge.key or b"" for edge in edges) == [b"a1", b"u1", b"u1", b"u1", b"u2", b"u2"]
     known = {raw_id: unpack(world.client.get(edges_key(raw_id, 64))) for raw_id in ("a:a1", "u:u1", "u:u2")}  # type: ignore[arg-type]
     assert component("a:a1", known) == Component("u:u1", ("a:a1", "a:u1", "u:u1", "u:u2"), False)
+    assert read_edges(EventLog(world.settings.data)) == sorted({edge_from_json(each.value or b"") for each in edges})
     world.assert_exact()
 
 
@@ -262,10 +264,11 @@ POISON = (
     b'{"type":"track","event":"Order Completed","userId":"p","properties":{"order_id":"o","total":"1e400"}}',
     b'{"type":"track","event":"Product Viewed","userId":"p","timestamp":"9999-12-31T23:59:59Z"}',
     b'{"type":"track","event":"Product Viewed","userId":"p","timestamp":"yesterday"}',
+    b'{"type":"track","event":"Product Viewed","userId":"p","properties":{"product_id":"i\\u0000"}}',
     b"[" * 100_000,
 )  # fmt: skip
 ODD: tuple[dict[str, Any], ...] = (
-    {"userId": "\u0000", "properties": {"product_id": "\u0000 \n", "price": 0}},
+    {"userId": "\u0000", "properties": {"product_id": " \n", "price": 0}},
     {"userId": "ü" * 250, "properties": {"product_id": "i" * 255, "category": "c" * 200}},
     {"userId": "big", "event": "Order Completed", "properties": {"order_id": "o", "total": 1e12, "currency": "JPY"}},
     {"userId": "many", "event": "Order Completed", "properties": {

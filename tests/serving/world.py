@@ -1,5 +1,6 @@
 """A whole small Kindred: embedded parts, a simulated shop, a trained and promoted ALS, and one service process."""
 
+import itertools
 import json
 import time
 import uuid
@@ -30,6 +31,7 @@ from tests.mlflow_server import free_port
 
 EVENTS = 5_000
 START_S = 90.0
+SEEDS = itertools.count()  # the same seed again would find the version that there is
 HOLDOUT_MS = 30 * 86_400_000
 
 Json = dict[str, Any]
@@ -160,7 +162,7 @@ def fill(settings: Settings, client: Client) -> dict[str, Json]:
 
 def train(settings: Settings) -> str:
     """A new version of als; returns its number."""
-    (made,) = train_models(settings, ["als"], (None, None), HOLDOUT_MS, 0, lambda *_: None)
+    (made,) = train_models(settings, ["als"], (None, None), HOLDOUT_MS, next(SEEDS), lambda *_: None)
     return made.version
 
 

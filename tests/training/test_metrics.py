@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from training.metrics import measure, ranked
+from training.metrics import measure, per_user, ranked
 
 
 def wanted(*rows: list[int], items: int = 6) -> "csr_matrix[np.float32]":
@@ -95,3 +95,21 @@ def test_scores_order_the_rest_and_masked_items_never_come() -> None:
     scores = np.array([[1, -np.inf, 3, 2]], dtype=np.float32)
     target = np.array([[False, True, False, True]])
     assert ranked(scores, target, 4).tolist() == [[2, 3, 0, -1]]
+
+
+def test_whole_blocks_are_ranked_as_row_by_row() -> None:
+    random = np.random.default_rng(0)
+    for items, k in ((30, 5), (5, 5), (3, 5), (30, 29)):
+        scores = random.integers(0, 6, size=(200, items)).astype(np.float32)  # ties nearly everywhere
+        scores[random.random(scores.shape) < 0.3] = -np.inf
+        target = random.random(scores.shape) < 0.3
+        expected = np.full((200, k), -1)
+        for slate, row, flags in zip(expected, scores, target, strict=True):
+            order = [at for at in np.lexsort((np.arange(items), flags, -row)) if row[at] > -np.inf][:k]
+            slate[: len(order)] = order
+        assert ranked(scores, target, k).tolist() == expected.tolist()
+
+
+def test_who_has_nothing_to_find_is_not_a_number() -> None:
+    found = per_user(slates([0], [1]), wanted([0], []), np.zeros(2, dtype=np.int64), (1,))
+    assert (found["hr@1"][0], np.isnan(found["hr@1"][1])) == (1, True)

@@ -13,12 +13,11 @@ from features.errors import BrokenArtifact, Unavailable
 from models.als import AlsConfig
 from models.histories import History
 from models.registry import Registry, Version
-from models.trending import Trending
 from tests.mlflow_server import free_port
 from tests.tastes import DAY_MS, two_tastes
 from training import runs, trainer
 
-FITTED = trainer.train("als", two_tastes(), 10 * DAY_MS)
+FITTED = trainer.train(trainer.Recipe("als"), two_tastes(), 10 * DAY_MS)
 
 
 @pytest.fixture
@@ -28,7 +27,7 @@ def fitted() -> trainer.Fitted:
 
 
 def registered(url: str, fitted: trainer.Fitted, folder: Path) -> Version:
-    made = runs.register(url, fitted, "abc123", folder)
+    made = runs.register(url, runs.recommender(fitted), {"kindred.commit": "abc123"}, folder)
     with Registry(url) as registry:
         return registry.get(made.name, made.version)
 
@@ -87,7 +86,7 @@ def test_a_crash_before_the_end_leaves_no_version(
 
     monkeypatch.setattr(mlflow.pyfunc, "log_model", crash)
     with pytest.raises(KeyboardInterrupt):
-        runs.register(mlflow_url, fitted, "abc123", tmp_path)
+        runs.register(mlflow_url, runs.recommender(fitted), {}, tmp_path)
     with Registry(mlflow_url) as registry:
         assert registry.versions(fitted.name) == []
 
@@ -101,14 +100,13 @@ def test_a_newer_challenger_takes_the_alias(mlflow_url: str, fitted: trainer.Fit
 
 
 def test_a_model_that_cannot_be_saved_never_reaches_the_registry(
-    mlflow_url: str, fitted: trainer.Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mlflow_url: str, fitted: trainer.Fitted, tmp_path: Path
 ) -> None:
-    def write_pickle(_: Trending, folder: Path) -> None:
+    def write_pickle(folder: Path) -> None:
         (folder / "model.pkl").write_bytes(b"x")
 
-    monkeypatch.setattr(Trending, "save", write_pickle)
     with pytest.raises(BrokenArtifact, match="never a pickle"):
-        runs.register(mlflow_url, replace(fitted, model=Trending()), "abc123", tmp_path)
+        runs.register(mlflow_url, replace(runs.recommender(fitted), save=write_pickle), {}, tmp_path)
     with Registry(mlflow_url) as registry:
         assert registry.versions(fitted.name) == []
 
@@ -119,4 +117,4 @@ def test_a_registry_that_is_down_is_named(
     monkeypatch.setitem(runs._QUIET, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(Unavailable, match=url):
-        runs.register(url, fitted, "abc123", tmp_path)
+        runs.register(url, runs.recommender(fitted), {}, tmp_path)

@@ -5,7 +5,7 @@ import pytest
 
 from features.errors import BadInput
 from training.datasets import Frame, checked
-from training.splits import given, leave_last_out, time_split
+from training.splits import given, leave_last_out, prefixes, time_split
 
 
 def rows(*lines: tuple[str, str, int], event: str | None = None) -> Frame:
@@ -93,3 +93,26 @@ def test_users_with_fewer_than_three_rows_are_learned_from_and_not_measured() ->
     assert pairs(split.test) == [("a", "z")]
     with pytest.raises(BadInput, match="three"):
         leave_last_out(in_file_order(("b", "p"), ("b", "q")))
+
+
+def test_each_prefix_is_somebody_who_asks_for_the_next_item() -> None:
+    sessions = in_file_order(("s", "a"), ("s", "b"))
+    asked = pd.DataFrame({"prefix": ["b a b", " a"], "next_item_id": ["a", "b"]})
+    split = prefixes(sessions, asked)
+    assert pairs(split.fit) == [("s", "a"), ("s", "b")]
+    assert pairs(split.known) == [("0", "b"), ("0", "a"), ("0", "b"), ("1", "a")]
+    assert split.known["position"].tolist() == [0, 1, 2, 0]
+    assert pairs(split.test) == [("0", "a"), ("1", "b")]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (pd.DataFrame({"prefix": ["a"]}), "next_item_id"),
+        (pd.DataFrame({"next_item_id": ["a"]}), "no column 'prefix'"),
+        (pd.DataFrame({"prefix": ["a", " "], "next_item_id": ["a", "b"]}), "1 rows of the test file have no prefix"),
+    ],
+)
+def test_a_file_without_prefixes_is_said(asked: Frame, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        prefixes(in_file_order(("s", "a")), asked)

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from features.components import Knowledge, resolve
 from features.events import decode, iso
-from features.identity import Edge, Knowledge, edges_of, is_trusted, resolve
+from features.identity import Edge, edges_of
 from features.offline import EventLog, LoggedEvent, append_events
 from features.offline.identity import component_ids, read_edges
 from features.online import IdentityStore, ProfileReader, connect, connect_async
@@ -153,8 +154,7 @@ def test_a_frame_as_of_a_time_has_the_components_that_were_live_then(
     client.flushall()
     come = [each for each in logged if each.available_at <= as_of]
     for each in come:
-        raw = each.value
-        IdentityStore(client, BUCKETS).add(edges_of(each.event, raw, each.available_at, is_trusted(raw)))
+        IdentityStore(client, BUCKETS).add(edges_of(each.event, each.value, each.available_at))
     ids = [f"{kind}:{name}" for kind in "au" for name in "axyz"]
 
     async def live() -> list[tuple[int, str]]:

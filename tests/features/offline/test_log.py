@@ -145,7 +145,7 @@ def test_only_the_named_columns_are_read_and_lines_still_belong_to_their_events(
 
 def test_a_segment_from_before_a_column_is_read_as_if_it_had_been_written_today(tmp_path: Path) -> None:
     log = EventLog(tmp_path).source("events.a.p1")
-    append_without(log, logged(SOME), "layout", "received_at", "message_hash", "device", "total", "currency")
+    append_without(log, logged(SOME), "layout", "received_at", "message_hash", "device", "total", "currency", "trusted")
     append_events(log, 0, 5, 10, logged(SOME, 5))
     expected = rows(columns_of(logged(SOME))) * 2
     assert rows(all_of(log)) == expected
@@ -182,3 +182,11 @@ def test_columns_are_made_again_when_what_they_mean_has_changed(
     assert rows(all_of(log)) == rows(columns_of([wrong._replace(event=decode(SOME[3], T))]))
     monkeypatch.setattr(arrow, "_LAYOUTS", arrow._LAYOUTS + np.uint32(1))
     assert rows(all_of(log)) == rows(columns_of([wrong]))
+
+
+def test_the_log_keeps_who_is_trusted(tmp_path: Path) -> None:
+    sent = {"type": "track", "event": "Product Viewed", "userId": "u", "properties": {"product_id": "i"}}
+    keys: list[dict[str, Any]] = [{}, {"keyId": "k"}, {"keyId": "k", "trusted": True}]
+    log = EventLog(tmp_path).source("events.a.p1")
+    append_events(log, 0, 0, 3, logged([json.dumps(sent | key).encode() for key in keys]))
+    assert all_of(log).trusted.tolist() == all_of(log, columns=()).trusted.tolist() == [True, False, True]

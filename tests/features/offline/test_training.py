@@ -1,6 +1,7 @@
 """Frames for training by example: a purchase after as_of never reaches training, and the rest of what one relies on."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from features.offline import (
     EventLog,
     LoggedEvent,
     append_events,
+    identity,
+    scan,
     training_frame,
 )
 from features.table import table
@@ -194,3 +197,37 @@ def test_segments_older_than_a_column_are_read_too(tmp_path: Path) -> None:
     append_events(source, 0, 2, 4, rows[2:])
     frame = training_frame(EventLog(tmp_path), labels_of(("kim", T + 9)), ["spend"])
     assert frame["spend"].tolist() == [{"GBP": 4000}]
+
+
+def compacting_before_the_third(log: EventLog, read: Callable[..., Any]) -> Callable[..., Any]:
+    """What reads a segment, where all files that are replaced are gone when it comes to the third."""
+    calls: list[Any] = []
+
+    def reading(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 3:
+            for source in log.sources():
+                source.compact(2**62)
+                source.compact(2**62)
+        return read(*arguments)
+
+    return reading
+
+
+@pytest.mark.parametrize(("module", "read"), [(scan, "_read"), (identity, "_drawn")])
+def test_a_log_that_is_compacted_while_it_is_read_gives_the_same_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, read: str
+) -> None:
+    identify = {"type": "identify", "anonymousId": "b", "userId": "kim", "messageId": "i"}
+    log = EventLog(tmp_path)
+    for name in ("events.a.p1", "events.b.p1"):
+        source = log.source(name)
+        for n in range(8):
+            message = identify if n == 3 else {"messageId": f"{name}{n}"}
+            append_events(source, 0, n, n + 1, [ordered(n, "kim", T + n, T + n, **message)])
+        append_events(source, 0, 8, 9, [ordered(8, None, T, T, anonymousId="b", messageId=f"{name}b")])
+    labels = labels_of(("kim", T + 9), ("a:b", T + 9))
+    right = training_frame(log, labels, ["orders", "bought_items"])
+    monkeypatch.setattr(module, read, compacting_before_the_third(log, getattr(module, read)))
+    pd.testing.assert_frame_equal(training_frame(log, labels, ["orders", "bought_items"]), right)
+    assert [len(source.plan()) for source in log.sources()] == [1, 1]

@@ -1,16 +1,16 @@
 """Edges are kept beside both ids, and a component read from there is the one that all edges make."""
 
 import asyncio
-from collections.abc import Callable, Collection
 from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features.identity import MEMBERS, PAIRS, PAIRS_OF_ANONYMOUS, Component, Edge, resolve, unpack
-from features.online import IdentityStore, ProfileReader, connect, connect_async
-from features.online.identity import component, edges_key, missing
+from features.components import MEMBERS, Component, resolve
+from features.identity import PAIRS, PAIRS_OF_ANONYMOUS, Edge
+from features.online import Client, IdentityStore, ProfileReader, connect, connect_async
+from features.online.identity import Beside, component, edges_key, missing, unpack
 from tests.features.test_identity import IDS, edge, edges, removal
 
 BUCKETS = 4
@@ -26,13 +26,14 @@ def read(url: str, *raw_ids: str) -> dict[str, Component]:
     return asyncio.run(all_of_them())
 
 
-def rounds(raw_id: str, read: Callable[[str], Collection[Edge]]) -> int:
-    known: dict[str, Collection[Edge]] = {}
-    count = 0
-    while wanted := missing(raw_id, known):
-        known.update((other, read(other)) for other in wanted)
+def trips(client: Client, raw_id: str) -> int:
+    """How many round trips it takes to know who belongs together and to have read something of all of them."""
+    read, along, count = dict[str, Beside](), set[str](), 0
+    while wanted := missing(raw_id, read):
+        along |= {*wanted, *component(raw_id, read).members}.union(*(each.near for each in read.values()))
+        read.update((other, unpack(cast("bytes | None", client.get(edges_key(other, BUCKETS))))) for other in wanted)
         count += 1
-    return count
+    return count + bool({*component(raw_id, read).members} - along)
 
 
 def test_an_id_never_seen_is_by_itself(redis_server: str) -> None:
@@ -63,6 +64,7 @@ def test_however_edges_come_the_components_read_are_those_of_their_set(
         IdentityStore(client, BUCKETS).add(batch)
     known = [each for batch in batches for each in batch]
     assert read(redis_server, *IDS) == {raw_id: resolve(raw_id, known) for raw_id in IDS}
+    assert max(trips(client, raw_id) for raw_id in IDS) <= 2
     before = {key: client.get(key) for key in client.scan_iter()}
     IdentityStore(client, BUCKETS).add(known)
     assert {key: client.get(key) for key in client.scan_iter()} == before
@@ -78,6 +80,7 @@ def test_beyond_the_bounds_too_what_is_read_is_a_function_of_the_set(redis_serve
         IdentityStore(client, BUCKETS).add([each])
     ids = sorted({end for each in known for end in (each.left, each.right)})
     assert read(redis_server, *ids) == {raw_id: resolve(raw_id, known) for raw_id in ids}
+    assert max(trips(client, raw_id) for raw_id in ids) <= 2
 
 
 def test_a_user_learns_that_a_browser_is_no_longer_theirs(redis_server: str) -> None:
@@ -108,6 +111,29 @@ def test_a_write_that_another_overtook_is_made_again(redis_server: str, monkeypa
     assert read(redis_server, "u:1")["u:1"].members == ("a:1", "a:2", "u:1")
 
 
+@pytest.mark.parametrize("at", range(1, 9))
+def test_whoever_adds_last_tells_all_of_all(redis_server: str, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    client = connect(redis_server)
+    store, other = (IdentityStore(client, BUCKETS) for _ in range(2))
+    store.add([edge("a:1", "u:1", T), edge("u:1", "u:2", T, trusted=True)])
+    plain, calls = store._read, list[list[str]]()
+
+    def overtake(raw_ids: list[str]) -> dict[str, bytes | None]:
+        found = plain(raw_ids)
+        calls.append(raw_ids)
+        if len(calls) == at:
+            other.add([edge("a:3", "u:1", T), edge("u:2", "u:3", T, trusted=True)])
+        return found
+
+    monkeypatch.setattr(store, "_read", overtake)
+    store.add([edge("a:2", "u:2", T)])
+    if len(calls) < at:
+        other.add([edge("a:3", "u:1", T), edge("u:2", "u:3", T, trusted=True)])
+    ids = ("a:1", "a:2", "a:3", "u:1", "u:2", "u:3")
+    assert set(read(redis_server, *ids).values()) == {Component("u:1", ids, False)}
+    assert [trips(client, raw_id) for raw_id in ids] == [2] * 6
+
+
 def test_adding_again_completes_what_a_crash_left_half_done(redis_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     known = [edge("a:1", "u:1", T), edge("a:1", "u:2", T - 1)]
     store = IdentityStore(connect(redis_server), BUCKETS)
@@ -129,16 +155,6 @@ def test_adding_again_completes_what_a_crash_left_half_done(redis_server: str, m
     assert read(redis_server, "u:1")["u:1"].members == ("u:1",)
 
 
-@pytest.mark.parametrize(("raw_id", "trips"), [("a:9", 1), ("u:9", 1), ("u:1", 1), ("a:1", 2), ("u:2", 2), ("a:2", 3)])
-def test_only_users_joined_by_a_secret_key_take_more_than_two_round_trips(
-    redis_server: str, raw_id: str, trips: int
-) -> None:
-    known = [edge("a:1", "u:1", T), edge("a:3", "u:1", T), edge("a:2", "u:2", T), edge("u:2", "u:3", T, trusted=True)]
-    client = connect(redis_server)
-    IdentityStore(client, BUCKETS).add(known)
-    assert rounds(raw_id, lambda other: unpack(cast("bytes | None", client.get(edges_key(other, BUCKETS))))) == trips
-
-
 @pytest.mark.parametrize("raw_id", ["a:1", "u:10", "u:24"])
 def test_a_chain_of_users_as_long_as_a_component_is_read_whole(redis_server: str, raw_id: str) -> None:
     chain = [edge(f"u:{n}", f"u:{n + 1}", T, trusted=True) for n in range(10, 8 + MEMBERS)]
@@ -157,7 +173,7 @@ def test_no_chain_of_users_is_followed_without_end(redis_server: str) -> None:
 
 
 def test_a_component_is_that_of_the_edges_read() -> None:
-    known = {"a:1": [edge("a:1", "u:1", T)], "u:1": [edge("a:1", "u:1", T), edge("a:2", "u:1", T)]}
+    known = {"a:1": Beside([edge("a:1", "u:1", T)]), "u:1": Beside([edge("a:1", "u:1", T), edge("a:2", "u:1", T)])}
     assert missing("a:1", {}) == ["a:1"]
     assert missing("a:1", {"a:1": known["a:1"]}) == ["u:1"]
     assert missing("a:1", known) == []

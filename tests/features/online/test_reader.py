@@ -2,18 +2,20 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from msgspec import msgpack
 
 from features.columns import Events
+from features.components import resolve
 from features.definitions import FEATURES
 from features.feature import count
 from features.identity import Edge
 from features.online import Client, IdentityStore, ProfileReader, connect, connect_async, generations
-from features.online.identity import edges_key
+from features.online.identity import Beside, edges_key, unpack
 from features.profiles import Profile
 from features.table import Table, table
 from pipelines.backfill import folder_of
@@ -78,7 +80,7 @@ def views(found: Profile) -> int:
 
 
 @pytest.mark.parametrize(
-    ("customer", "expected", "trips"), [("a:other", 1, 1), ("u:1", 3, 2), ("a:phone", 3, 3), ("a:never", 0, 1)]
+    ("customer", "expected", "trips"), [("a:other", 1, 1), ("u:1", 3, 2), ("a:phone", 3, 2), ("a:never", 0, 1)]
 )
 def test_a_profile_is_all_that_a_person_did_in_few_round_trips(
     person: str, customer: str, expected: int, trips: int
@@ -101,6 +103,48 @@ def test_a_person_taken_apart_is_two_again(person: str) -> None:
     IdentityStore(connect(person), BUCKETS).add([edge("a:phone", "u:1", T + 2, trusted=True, removed=True)])
     assert views(profile(person, "u:1")[0]) == 2
     assert views(profile(person, "a:phone")[0]) == 1
+
+
+DEVICES = [edge(f"a:{n}", "u:1", T + n) for n in (1, 2, 3)]
+OTHERS = [edge(f"a:{n}", "u:3", T + n) for n in (4, 5)]
+APART = edge("a:2", "u:1", T + 9, trusted=True, removed=True)
+SHARED = [edge("a:3", "u:3", T - 1)]
+CHAIN = [edge(f"u:{n}", f"u:{n + 1}", T, trusted=True) for n in range(1, 9)]
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize(
+    ("edges", "one", "two"),
+    [
+        (DEVICES, "a:9 u:9", "u:1 a:1 a:2 a:3"),
+        ([*DEVICES, APART], "a:2", "u:1 a:1 a:3"),
+        ([*DEVICES, *OTHERS, *SHARED], "", "u:1 a:1 a:2 u:3 a:3 a:4 a:5"),
+        ([*DEVICES, *OTHERS, *CHAIN], "", "u:1 u:2 u:3 u:4 u:5 u:9 a:1 a:3 a:4 a:5"),
+        ([*DEVICES, *OTHERS, *CHAIN, edge("u:2", "u:3", T + 1, trusted=True, removed=True)], "", "u:1 a:1 u:3 u:9 a:5"),
+    ],
+)
+def test_whoever_is_asked_a_merged_profile_takes_two_round_trips(
+    redis_server: str, edges: list[Edge], one: str, two: str, backwards: bool
+) -> None:
+    client = connect(redis_server)
+    ids = sorted({end for each in edges for end in (each.left, each.right)})
+    log = [Happening("Product Viewed", T + n, str(n), who, lines=(line(f"i{n}"),)) for n, who in enumerate(ids)]
+    take(folder_at(client, FEATURES), columns(log), 0, len(log))
+    for each in reversed(edges) if backwards else edges:
+        IdentityStore(client, BUCKETS).add([each])
+    for trips, asked in ((1, one.split()), (2, two.split())):
+        for raw_id in asked:
+            right = len({*resolve(raw_id, edges).members} & {*ids})
+            found, took = profile(redis_server, raw_id)
+            assert (raw_id, views(found), took) == (raw_id, right, trips)
+
+
+def test_who_was_not_told_of_another_device_reads_the_same_in_one_more_trip(person: str) -> None:
+    client, key = connect(person), edges_key("a:phone", BUCKETS)
+    assert unpack(cast("bytes", client.get(key))).near == ["a:laptop"]
+    client.set(key, msgpack.encode(Beside(unpack(cast("bytes", client.get(key))).edges)))
+    found, took = profile(person, "a:phone")
+    assert (views(found), took) == (3, 3)
 
 
 def joined(ids: Sequence[str]) -> list[Edge]:

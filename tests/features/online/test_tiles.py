@@ -19,6 +19,7 @@ from features.online import (
     connect_async,
     item_features,
     popular,
+    popularity,
 )
 from features.online import tiles as module
 from features.online.batch import primaries
@@ -279,5 +280,32 @@ def test_popular_sums_all_buckets_over_the_last_days_of_any_of_them(redis_url: s
     assert popular(world.client, BUCKETS, FEATURES) == {}
     days = [view("i0", T), view("i0", T - DAY_MS, 1), view("i1", T - 6 * DAY_MS, 2), view("i2", T - 7 * DAY_MS)]
     world.commit([*days, Fact(ORDER, T, 3, (("i1", 1, 0),))])
+    world.merger().merge()
     assert popular(world.client, BUCKETS, FEATURES) == {"i0": 2, "i1": 6}
     assert popular(world.client, BUCKETS, FEATURES, days=1) == {"i0": 1, "i1": 5}
+
+
+def test_of_a_day_only_its_most_popular_items_are_kept_and_one_let_go_comes_back(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(popularity, "TOP", 2)
+    monkeypatch.setattr(popularity, "AT_ONCE", 1)
+    monkeypatch.setattr(popularity, "PART", 1)
+    world = World(redis_url, FEATURES)
+    merger = world.merger()
+    counts = {"i0": 3, "i1": 2, "i2": 1}
+    world.commit([view(item, T + n, n % BUCKETS) for item, times in counts.items() for n in range(times)])
+    merger.merge()
+    assert popular(world.client, BUCKETS, FEATURES) == {"i0": 3, "i1": 2}
+    world.commit([view("i2", T + 9, 1), view("i2", T + 9, 2), view("i2", T + DAY_MS, 2)])
+    merger.merge()
+    kept = {"i0": 3, "i2": 4}
+    assert popular(world.client, BUCKETS, FEATURES) == kept
+    world.merger().merge()
+    assert popular(world.client, BUCKETS, FEATURES) == kept
+    world.commit([view("i1", T + 9 * DAY_MS)])
+    merger.merge()
+    assert popular(world.client, BUCKETS, FEATURES) == {"i1": 1}
+    assert [key for node in primaries(world.client) for key in node.scan_iter(match="{top}:*")] == [
+        popularity.top_key(FEATURES.generation, (T // TILE_MS + 9 * DAY) // DAY * DAY).encode()
+    ]

@@ -1,0 +1,230 @@
+"""What a ranker learns from: at each moment of the past the candidates it would have been given, and what was chosen.
+
+A request is a person at the moment of an order (or of another event): the candidates come from a recommender that was
+fitted before the window, asked with what the person had done until a millisecond before; what was chosen is relevant.
+Every number of a row is as it could have been known at that moment (features.offline.training_frame).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from features.errors import BadInput
+from features.items import Item
+from models.arrays import Float32, Int32, Int64
+from models.contracts import Model
+from models.histories import Histories, History
+from models.ranking import top
+
+Frame = pd.DataFrame
+Live = Callable[[Frame, Sequence[str]], Frame]  # (labels with as_of and an id, names) -> with a column for each name
+
+CUSTOMER = (
+    "since_event", "since_order", "orders_365d", "views_24h", "views_30d", "adds_24h", "session_events",
+    "session_views", "cart_rate_30d", "median_price_viewed_90d",
+)  # fmt: skip
+ITEM = (
+    "item_views_24h", "item_views_7d", "item_views_30d", "item_adds_30d", "item_orders_24h", "item_orders_30d",
+    "item_popularity_7d", "item_popularity_90d", "item_conversion_30d", "item_trend_7d",
+)  # fmt: skip
+KINDS = {"viewed": ("Product Viewed", "Product Clicked"), "added": ("Product Added",), "ordered": ("Order Completed",)}
+CROSS = ("price", "in_stock", "price_to_usual", "category_affinity", "category_as_last",
+         *(f"{what}_{kind}" for kind in KINDS for what in ("times", "since")))  # fmt: skip
+NAMES = ("base_score", "base_rank", *CUSTOMER, *ITEM, *CROSS)
+AFFINITY = "category_affinity"
+
+
+@dataclass(frozen=True)
+class RankingConfig:
+    """`candidates` of the base recommender for each request; of the newest `requests` rows are made."""
+
+    candidates: int = 100
+    requests: int = 20_000
+    target: str = "Order Completed"
+
+
+class RankingFrame(NamedTuple):
+    """`table` (rows, len(NAMES)) float32 with NaN where nothing is known; `groups` (requests,) int64 rows of each
+    request, oldest first; `relevance` and `items` (rows,) int32; `recalled` (rows,) whether the base found it.
+
+    A row that the base didn't find is one that was chosen all the same: to learn from, never to measure with. `wanted`
+    (requests,) int64 is how many items were chosen, `asked` the requests: user_id, as_of.
+    """
+
+    table: Float32
+    groups: Int64
+    relevance: Int32
+    items: Int32
+    recalled: "np.ndarray[Any, np.dtype[np.bool_]]"
+    wanted: Int64
+    asked: Frame
+
+
+def ranking_frame(
+    base: Model,
+    rows: Frame,
+    window: tuple[int, int],
+    live: Live,
+    catalogue: Iterable[Item] = (),
+    config: RankingConfig | None = None,
+) -> RankingFrame:
+    """Rows of every request in the window.
+
+    Args:    base: fitted on nothing of the window; rows: as datasets.checked() gives them, with times and events, of
+             the window and before; window: [since, until) in ms UTC; live: features by name at moments, for example
+             `lambda labels, names: training_frame(log, labels, names)`; catalogue: what is known of the items.
+    Raises:  BadInput: no times or events, or nobody chose anything in the window.
+    """
+    config = config or RankingConfig()
+    rows = _timed(rows)
+    asked, chosen = _requests(rows, base, window, config)
+    past = _Past(rows, base)
+    histories = [past.before(user, moment) for user, moment in asked.itertuples(index=False)]
+    found = [
+        _candidates(base, history, wanted, config.candidates) for history, wanted in zip(histories, chosen, strict=True)
+    ]
+    groups = np.array([len(each.items) for each in found], dtype=np.int64)
+    items = np.concatenate([each.items for each in found])
+    relevance = np.concatenate([np.isin(each.items, wanted) for each, wanted in zip(found, chosen, strict=True)])
+    request = np.repeat(np.arange(len(asked)), groups)
+    columns = {
+        "base_score": np.concatenate([each.scores for each in found]),
+        "base_rank": np.concatenate([each.ranks for each in found]),
+    }
+    columns |= _live(base, asked, items, request, live)
+    columns |= _known(base, catalogue, items, request, columns, histories)
+    columns |= past.met(asked, items, request)
+    table = np.column_stack([columns[name] for name in NAMES]).astype(np.float32)
+    return RankingFrame(
+        table=table,
+        groups=groups,
+        relevance=relevance.astype(np.int32),
+        items=items,
+        recalled=columns["base_rank"] <= config.candidates,
+        wanted=np.array([len(wanted) for wanted in chosen], dtype=np.int64),
+        asked=asked,
+    )
+
+
+class _Found(NamedTuple):
+    items: Int32
+    scores: Float32
+    ranks: Float32
+
+
+def _timed(rows: Frame) -> Frame:
+    for column in ("timestamp", "event"):
+        if column not in rows.columns:
+            raise BadInput(f"a ranking frame needs the column {column}", column)
+    return rows.sort_values("timestamp", kind="stable").reset_index(drop=True)
+
+
+def _requests(rows: Frame, base: Model, window: tuple[int, int], config: RankingConfig) -> tuple[Frame, list[Int32]]:
+    """Who chose what at which moment; what is chosen at the same moment is one request."""
+    since, until = window
+    within = (rows["timestamp"] >= since) & (rows["timestamp"] < until) & (rows["event"] == config.target)
+    taken = rows[within].assign(item=base.items.rows(rows.loc[within, "item_id"]))
+    grouped = taken[taken["item"] >= 0].groupby(["timestamp", "user_id"], sort=True)["item"].unique()
+    if grouped.empty:
+        raise BadInput(f"nobody has a {config.target!r} of a known item in the window", "window")
+    grouped = grouped.iloc[-config.requests :]
+    asked = pd.DataFrame(
+        {
+            "user_id": grouped.index.get_level_values("user_id"),
+            "as_of": grouped.index.get_level_values("timestamp").to_numpy(dtype=np.int64) - 1,
+        }
+    )
+    return asked, [np.sort(each).astype(np.int32) for each in grouped]
+
+
+def _candidates(base: Model, history: History, wanted: Int32, count: int) -> _Found:
+    """The best of the base, and behind them what was chosen without being among them, at the rank it has."""
+    scores = base.scores(Histories.of([history], len(base.items)))[0]
+    best, _ = top(scores, min(count, len(scores)))
+    missed = np.setdiff1d(wanted, best)
+    ranks = [1 + np.count_nonzero(scores > scores[item]) for item in missed]
+    late = np.maximum(np.array(ranks, dtype=np.float32), len(best) + 1)
+    items = np.concatenate([best, missed]).astype(np.int32)
+    places = np.concatenate([np.arange(1, len(best) + 1), late]).astype(np.float32)
+    return _Found(items, scores[items], places)
+
+
+def _live(base: Model, asked: Frame, items: Int32, request: Int64, live: Live) -> "dict[str, np.ndarray[Any, Any]]":
+    people = live(asked, [*CUSTOMER, AFFINITY])
+    ids = np.array(base.items.ids, dtype=object)
+    labels = pd.DataFrame({"item_id": ids[items], "as_of": asked["as_of"].to_numpy()[request]})
+    things = live(labels, ITEM)
+    found = {name: people[name].to_numpy(dtype=np.float64)[request] for name in CUSTOMER}
+    found |= {name: things[name].to_numpy(dtype=np.float64) for name in ITEM}
+    return found | {AFFINITY: people[AFFINITY].to_numpy()}
+
+
+def _known(
+    base: Model,
+    catalogue: Iterable[Item],
+    items: Int32,
+    request: Int64,
+    live: "dict[str, np.ndarray[Any, Any]]",
+    histories: Sequence[History],
+) -> "dict[str, np.ndarray[Any, Any]]":
+    """What the catalogue says of a candidate, beside what the customer likes."""
+    entries = {item.item_id: item for item in catalogue}
+    known = [entries.get(identity) for identity in base.items.ids]
+    price = np.array([np.nan if each is None or each.price is None else each.price for each in known])
+    stock = np.array([np.nan if each is None else float(each.in_stock) for each in known])
+    category = np.array(["" if each is None else each.category for each in known], dtype=object)
+    last = np.array([category[each.items[-1]] if len(each.items) else "" for each in histories], dtype=object)
+    mine = category[items]
+    liked = live[AFFINITY]
+    total = np.array([sum(each.values()) if each else 0.0 for each in liked])
+    share = [
+        liked[at].get(name, 0.0) / total[at] if total[at] > 0 and name else np.nan
+        for at, name in zip(request, mine, strict=True)
+    ]
+    usual = live["median_price_viewed_90d"] / 100  # minor units
+    return {
+        "price": price[items],
+        "in_stock": stock[items],
+        "price_to_usual": np.divide(price[items], usual, out=np.full(len(items), np.nan), where=usual > 0),
+        AFFINITY: np.array(share, dtype=np.float64),
+        "category_as_last": np.where(mine == "", np.nan, (mine == last[request]).astype(np.float64)),
+    }
+
+
+class _Past:
+    """What each person had done before a moment, by item."""
+
+    def __init__(self, rows: Frame, base: Model) -> None:
+        item = base.items.rows(rows["item_id"])
+        known = rows[item >= 0].assign(item=item[item >= 0])
+        self._of = dict(iter(known.groupby("user_id", sort=False)))
+
+    def before(self, user: str, moment: int) -> History:
+        """Up to and with the moment; what was given back counts nothing."""
+        part = self._of.get(user)
+        if part is None:
+            return History(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32))
+        done = part[(part["timestamp"] <= moment) & (part["weight"] > 0)]
+        return History(
+            done["item"].to_numpy(np.int32), done["weight"].to_numpy(np.float32), done["timestamp"].to_numpy(np.int64)
+        )
+
+    def met(self, asked: Frame, items: Int32, request: Int64) -> "dict[str, np.ndarray[Any, Any]]":
+        """How often, and how many ms ago, the person viewed, put into the cart, ordered each candidate."""
+        found = {f"{what}_{kind}": np.full(len(items), 0.0 if what == "times" else np.nan)
+                 for kind in KINDS for what in ("times", "since")}  # fmt: skip
+        edges = np.searchsorted(request, np.arange(len(asked) + 1))
+        for at, (user, moment) in enumerate(asked.itertuples(index=False)):
+            part = self._of.get(user)
+            if part is None:
+                continue
+            done = part[part["timestamp"] <= moment]
+            mine = items[edges[at] : edges[at + 1]]
+            for kind, events in KINDS.items():
+                each = done[done["event"].isin(events)].groupby("item")["timestamp"].agg(["size", "max"]).reindex(mine)
+                found[f"times_{kind}"][edges[at] : edges[at + 1]] = each["size"].fillna(0).to_numpy()
+                found[f"since_{kind}"][edges[at] : edges[at + 1]] = moment - each["max"].to_numpy(dtype=np.float64)
+        return found
