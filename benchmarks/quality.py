@@ -22,7 +22,7 @@ FOUND = Path(__file__).with_suffix(".json")
 
 @dataclass(frozen=True)
 class Case:
-    """`options` are those of `kindred benchmark`, paths from the folder of the data; `shown` are the table's metrics."""
+    """`options` are those of `kindred benchmark`, paths from the data's folder; `shown` are the table's metrics."""
 
     options: tuple[str, ...]
     models: tuple[str, ...]

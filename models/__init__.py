@@ -7,6 +7,7 @@ from pathlib import Path
 from features.errors import BadInput, BrokenArtifact
 from models import artifacts
 from models.als import Als
+from models.blend import Blend
 from models.churn import Churn
 from models.clusters import Clusters
 from models.contracts import Model
@@ -18,15 +19,18 @@ from models.lookalike import Lookalike
 from models.sasrec import SasRec
 from models.session_knn import SessionKnn
 from models.trending import Trending
+from models.two_tower import TwoTower
 
 MODELS: dict[str, type[Model]] = {
     "als": Als,
+    "blend": Blend,
     "ease": Ease,
     "graph_filter": GraphFilter,
     "item_knn": ItemKnn,
     "sasrec": SasRec,
     "session_knn": SessionKnn,
     "trending": Trending,
+    "two_tower": TwoTower,
 }
 
 

@@ -1,72 +1,176 @@
 """Graph filter: what a history says, passed over the graph of items and users, once and through its low frequencies.
 
-Sources: Shen et al. How Powerful is Graph Convolution for Recommendation? CIKM 2021 (GF-CF). Kim et al. Graph Filtering
-by Chebyshev Polynomials for Recommendation. SIGIR 2025 (ChebyCF). Halko, Martinsson, Tropp. Finding Structure with
-Randomness. SIAM Review 2011.
+Both parts are asked exactly: the first walks from the history's items to their users and on to what those took, the
+second goes through the leading singular vectors. No item-item matrix is made, so nothing is cut.
+
+Sources: Shen et al. How Powerful is Graph Convolution for Recommendation? CIKM 2021 (GF-CF). Halko, Martinsson, Tropp.
+Finding Structure with Randomness. SIAM Review 2011.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import ClassVar, Self
 
 import numpy as np
+from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from models.arrays import Csr, Float32
-from models.contracts import Progress
-from models.interactions import Interactions
-from models.item_item import ItemItem, ItemItemConfig
-from models.item_weights import bounded, cut, power, scaled, spans, sums
+from features.errors import BrokenArtifact, NotFitted
+from models import artifacts
+from models.arrays import Csr, Float32, Int32, Mask
+from models.contracts import Progress, Slates
+from models.histories import Histories, History, newest_places
+from models.interactions import IdMap, Interactions
+from models.item_weights import bounded, power, scaled, sums
+from models.ranking import in_blocks, top
+from models.trending import popularity
+
+TRACE = 1e-6  # of the best score: what popularity may add, so that what is out of reach has an order too
 
 
 @dataclass(frozen=True)
-class GraphFilterConfig(ItemItemConfig):
-    """weights = degree^-inward * (X' D^-modesty X) * degree^-outward + low_pass * degree^-1/2 * V V' * degree^1/2.
+class GraphFilterConfig:
+    """scores = taste (d^-inward X' D^-modesty X d^-outward + low_pass * d^-lift V V' d^lift).
 
-    X is log(1 + weight), D what each user took in all, V the `rank` first right singular vectors of the graph
-    normalised by both degrees; `low_pass` is relative: at 1 both parts have equal traces, at 0 nothing is decomposed.
-    Each candidate keeps the `neighbours` items that it is reached from best.
+    X and the taste are log(1 + weight), D what each user took in all, d what each item was taken, V the `rank` first
+    right singular vectors of D^-1/2 X d^-1/2. The exponents and `low_pass` are those of the paper; `lift` raises what
+    is popular. `half_life_days` is that of the popularity list, which an empty history gets.
     """
 
-    neighbours: int = 1000
-    rank: int = 256
-    modesty: float = 0.55
-    inward: float = 0.65
-    outward: float = 0.3
+    rank: int = 512
+    modesty: float = 1.0
+    inward: float = 0.5
+    outward: float = 0.5
     low_pass: float = 0.3
+    lift: float = 0.5
+    half_life_days: float = 7.0
 
 
-class GraphFilter(ItemItem):
-    """A linear filter on the bipartite graph, held as sparse item-item weights."""
+class GraphFilter:
+    """The graph with its edges weighed, the singular vectors, and the popularity list."""
 
     name: ClassVar[str] = "graph_filter"
-    settings: ClassVar[type[ItemItemConfig]] = GraphFilterConfig
-    _config: GraphFilterConfig
+    settings: ClassVar[type[GraphFilterConfig]] = GraphFilterConfig
 
-    def _weights(self, interactions: Interactions, progress: Progress | None) -> tuple[Csr, Float32]:
+    def __init__(self, config: GraphFilterConfig | None = None, seed: int = 0) -> None:
+        self._config = config or GraphFilterConfig()
+        self._seed = seed
+        self._items = IdMap(())
+
+    @property
+    def items(self) -> IdMap:
+        """The catalogue that it was fitted on."""
+        self._check_fitted()
+        return self._items
+
+    @property
+    def params(self) -> dict[str, float | int | str]:
+        """Its configuration and seed."""
+        return {**asdict(self._config), "seed": self._seed}
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """How many singular vectors there were to take."""
+        self._check_fitted()
+        return {"rank_found": float(self._vectors.shape[1])}
+
+    def fit(self, interactions: Interactions, progress: Progress | None = None) -> Self:
+        """Weigh the graph and find its singular vectors."""
+        liked = popularity(interactions, self._config.half_life_days)
         taken = bounded(interactions.matrix, self._seed).log1p()
-        degrees = sums(taken, 0)
+        even = scaled(taken, power(sums(taken, 1), -0.5), power(sums(taken, 0), -0.5))
         with threadpool_limits(1, "blas"):
-            nearest = cut(self._blocks(taken, degrees), taken.shape[1], self._config.neighbours, progress)
-        return nearest.T.tocsr(), power(degrees, self._config.outward - self._config.inward)
+            vectors = singular_vectors(even, self._config.rank if self._config.low_pass else 0, self._seed)
+        self._hold(interactions.items, taken, vectors, liked)
+        if progress is not None:
+            progress(1, 1)
+        return self
 
-    def _blocks(self, taken: Csr, degrees: Float32) -> Iterator[Csr | Float32]:
-        """Rows of candidates, columns of what they are reached from."""
-        config = self._config
-        inward, outward = power(degrees, -config.inward), power(degrees, -config.outward)
-        modest = scaled(taken, power(sums(taken, 1), -config.modesty), inward)
-        users = scaled(taken.T.tocsr(), outward)
-        trace = float(users.multiply(modest.T).sum()) if config.low_pass else 0.0
-        left, right = self._low(taken, degrees, trace) if config.low_pass else (None, None)
-        for start, stop in spans(taken.shape[1]):
-            block = (users[start:stop] @ modest).tocsr()
-            yield block if left is None or right is None else left[start:stop] @ right.T + block.toarray()
+    def scores(self, histories: Histories) -> Float32:
+        """Exact; items out of reach by popularity."""
+        self._check_fitted()
+        taste = histories.matrix.log1p()
+        walked = scaled(taste, columns=self._inward) @ self._taken_by
+        scores: Float32 = (scaled(walked, columns=self._modest) @ self._takes).toarray()
+        scores += ((scaled(taste, columns=self._low) @ self._vectors) @ self._vectors.T) * self._lift
+        best = np.abs(scores).max(axis=1, keepdims=True)
+        scores += best * (self._popularity * np.float32(TRACE / self._popularity.max()))
+        scores[histories.counts == 0] = self._popularity
+        return scores
 
-    def _low(self, taken: Csr, degrees: Float32, trace: float) -> tuple[Float32, Float32]:
-        even = scaled(taken, power(sums(taken, 1), -0.5), power(degrees, -0.5))
-        vectors = singular_vectors(even, self._config.rank, self._seed)
-        share = np.float32(self._config.low_pass * trace / vectors.shape[1])
-        return vectors * power(degrees, 0.5)[:, None] * share, vectors * power(degrees, -0.5)[:, None]
+    def recommend(self, histories: Histories, k: int, exclude: Csr | None = None) -> Slates:
+        """Exact ranking of all items."""
+        return in_blocks(self.scores, histories, k, exclude)
+
+    def recommend_one(self, history: History, k: int, allowed: Mask | None = None) -> Slates:
+        """Exact ranking of all items that are allowed."""
+        self._check_fitted()
+        return top(self.scores(Histories.of([history], len(self._items)))[0], k, allowed)
+
+    def similar(self, item: int, k: int, allowed: Mask | None = None) -> Slates:
+        """By the angle between the items' users, whose votes count less the more they took; the rest is padding."""
+        self._check_fitted()
+        walked = scaled(self._taken_by[[item]], columns=self._modest) @ self._takes
+        row = walked.toarray()[0] * self._outward
+        scores = np.where(row > 0, row, -np.inf).astype(np.float32)
+        scores[item] = -np.inf
+        return top(scores, k, allowed)
+
+    def because(self, history: History, slate: Int32) -> Int32:
+        """A score is a sum over the history: its largest part is the reason."""
+        self._check_fitted()
+        reasons = np.full(len(slate), -1, dtype=np.int32)
+        taste = Histories.of([history], len(self._items)).matrix.log1p()
+        if not taste.nnz or not len(slate):
+            return reasons
+        parts = self._parts(taste.indices, np.maximum(slate, 0)) * taste.data[:, None]
+        best = parts.argmax(axis=0)
+        moved = (parts[best, np.arange(len(slate))] > 0) & (slate >= 0)
+        reasons[moved] = newest_places(history, taste.indices[best[moved]])
+        return reasons
+
+    def save(self, folder: Path) -> None:
+        """Write model.json, items.json and arrays.npz."""
+        self._check_fitted()
+        arrays = {"vectors": self._vectors, "popularity": self._popularity}
+        taken = artifacts.sparse_arrays("taken", self._taken)
+        artifacts.write(folder, self.name, self.params, self._items, {**arrays, **taken})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The model as it was saved."""
+        floats, integers = artifacts.sparse_shapes("taken")
+        shapes = {"vectors": (-1, 0), "popularity": (-1,), **floats}
+        params, items, arrays = artifacts.read(folder, cls.name, shapes, integers)
+        taken = artifacts.sparse_matrix(arrays, "taken", (len(arrays["taken_indptr"]) - 1, len(items)))
+        try:
+            model = cls(cls.settings(**{key: params[key] for key in asdict(cls.settings())}), int(params["seed"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise BrokenArtifact(f"model.json in {folder} lacks or misstates {error}") from error
+        model._hold(items, taken, arrays["vectors"], arrays["popularity"])
+        return model
+
+    def _check_fitted(self) -> None:
+        if not len(self._items):
+            raise NotFitted("graph_filter has no graph yet: call fit() or load() first")
+
+    def _hold(self, items: IdMap, taken: Csr, vectors: Float32, liked: Float32) -> None:
+        config, degrees = self._config, sums(taken, 0)
+        self._items, self._taken, self._vectors, self._popularity = items, taken, vectors, liked
+        self._inward, self._outward = power(degrees, -config.inward), power(degrees, -config.outward)
+        self._modest = power(sums(taken, 1), -config.modesty)
+        self._low = power(degrees, -config.lift) * np.float32(config.low_pass)
+        self._lift = power(degrees, config.lift)
+        self._takes = scaled(taken, columns=self._outward)
+        self._taken_by = csr_matrix(taken.T)
+
+    def _parts(self, items: Int32, slate: Int32) -> Float32:
+        """(h, k) what each item of a history adds to each of the slate, per unit of taste."""
+        walked = scaled(self._taken_by[items], self._inward[items], self._modest)
+        first = (walked @ self._taken_by[slate].T).toarray() * self._outward[slate]
+        low = (self._vectors[items] * self._low[items, None]) @ self._vectors[slate].T * self._lift[slate]
+        parts: Float32 = first + low
+        return parts
 
 
 def singular_vectors(matrix: Csr, rank: int, seed: int, rounds: int = 5) -> Float32:

@@ -1,8 +1,9 @@
 """How much each scorer counts in a mixture: a softmax regression on what people did next.
 
-Every scorer gives each candidate one number, standardised over the whole catalogue so that scorers of any scale can be
-added up. The weights maximise the likelihood of the wanted items among the candidates; the problem is convex, so equal
-data gives equal weights.
+Every scorer gives each item one number, standardised over the catalogue and its tail pulled in, so that scorers of any
+scale can be added up. The weights maximise the likelihood of the wanted items among the candidates that the scorers
+name; the problem is convex, so equal data gives equal weights. Wanted items that no scorer names are left out: among
+candidates that are all somebody's best, one that is nobody's would teach that high scores are wrong.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +37,7 @@ def mixed(members: Mapping[str, Model], weights: Mapping[str, float], histories:
 
 
 def weigh(members: Mapping[str, Model], held: Holdout, candidates: int) -> dict[str, float]:
-    """The weight of each member, and of AGAIN where people take things again; all alike where nothing was held out."""
+    """The weight of each member, and of AGAIN where people take things again; all alike where nothing is learned."""
     again = held.repeats >= REPEATS
     names = [*members, *(AGAIN if again else ())]
     tables: list[Float32] = []
@@ -47,24 +48,24 @@ def weigh(members: Mapping[str, Model], held: Holdout, candidates: int) -> dict[
         known = None if again else asked.matrix
         rivals = [top_rows(part.copy(), min(candidates, asked.n_items), known)[0] for part in said.values()]
         for row in np.flatnonzero(np.diff(wanted.indptr)):
-            targets = wanted.indices[wanted.indptr[row] : wanted.indptr[row + 1]]
-            items = np.unique(np.concatenate([targets, *(best[row][best[row] >= 0] for best in rivals)]))
-            tables.append(np.stack([said[name][row, items] for name in names], axis=1))
-            shares.append(np.isin(items, targets).astype(np.float32) / np.float32(len(targets)))
-    if not tables:
-        return dict.fromkeys(names, 1.0 / len(names))
-    return dict(zip(names, learn(tables, shares).tolist(), strict=True))
+            items = np.unique(np.concatenate([best[row][best[row] >= 0] for best in rivals]))
+            named = np.isin(items, wanted.indices[wanted.indptr[row] : wanted.indptr[row + 1]])
+            if named.any():
+                tables.append(np.stack([said[name][row, items] for name in names], axis=1))
+                shares.append(named.astype(np.float32) / np.float32(named.sum()))
+    weights = dict(zip(names, learn(tables, shares).tolist(), strict=True)) if tables else {}
+    return weights if any(weights.get(name) for name in members) else dict.fromkeys(names, 1.0 / len(names))
 
 
 def standardised(scores: Float32) -> Float32:
-    """Each row with mean 0 and deviation 1; a row of equal scores is all 0.
+    """Each row in deviations from its mean, of those the signed log(1 + amount); a row of equal scores is all 0.
 
     Args:    scores: (n, n_items) float32.
     """
     centred = scores - scores.mean(axis=1, keepdims=True)
     spread = np.sqrt(np.square(centred).mean(axis=1, keepdims=True))
     even: Float32 = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0)
-    return even
+    return np.copysign(np.log1p(np.abs(even)), even)
 
 
 def learn(features: Sequence[Float32], wanted: Sequence[Float32], l2: float = 1e-3) -> Float64:

@@ -1,6 +1,8 @@
 """Imports run one way, and each technology has one door: read from the code itself."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +24,9 @@ DOORS = {
     "duckdb": "features/offline/",
     "mlflow": "training/runs.py",
     "faiss": "models/index.py",
+    "onnxruntime": "models/onnx.py",
+    "optuna": "training/",
+    "torch": "models/",
     "bentoml": "serving/service.py",
     "strawberry": "serving/customer_api.py",
 }
@@ -69,6 +74,12 @@ def test_each_technology_has_one_door(technology: str) -> None:
         and not named(path).startswith(DOORS[technology])
     ]
     assert wrong == []
+
+
+def test_who_serves_a_trained_model_never_loads_torch() -> None:
+    """Torch is imported inside of fit(), by modules that are for fitting: loading and asking needs none of it."""
+    program = "import sys, models; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
 
 
 def test_deciding_knows_nothing_of_http() -> None:

@@ -35,30 +35,38 @@ CROSS = ("price", "in_stock", "price_to_usual", "category_affinity", "category_a
          *(f"{what}_{kind}" for kind in KINDS for what in ("times", "since")))  # fmt: skip
 NAMES = ("base_score", "base_rank", *CUSTOMER, *ITEM, *CROSS)
 AFFINITY = "category_affinity"
+BLOCK = 256  # requests that the base is asked for at once
 
 
 @dataclass(frozen=True)
 class RankingConfig:
-    """`candidates` of the base recommender for each request; of the newest `requests` rows are made."""
+    """Candidates of a request: the best `candidates` of the base, and what the person met last, at most `lately` items.
+
+    Rows are made of the newest `requests` only. With `visit_ms` above 0 a request is the moment before the visit in
+    which something was chosen (events without a longer pause between them), so that the cart doesn't give the answer
+    away; at 0 it is the moment before the choice. Without `again`, items met before are neither candidates nor wanted.
+    """
 
     candidates: int = 100
+    lately: int = 50
     requests: int = 20_000
     target: str = "Order Completed"
+    visit_ms: int = 0
+    again: bool = True
 
 
 class RankingFrame(NamedTuple):
     """`table` (rows, len(NAMES)) float32 with NaN where nothing is known; `groups` (requests,) int64 rows of each
-    request, oldest first; `relevance` and `items` (rows,) int32; `recalled` (rows,) whether the base found it.
+    request, oldest first; `relevance` and `items` (rows,) int32.
 
-    A row that the base didn't find is one that was chosen all the same: to learn from, never to measure with. `wanted`
-    (requests,) int64 is how many items were chosen, `asked` the requests: user_id, as_of.
+    What was chosen without being a candidate has no row: it would give itself away by a rank that nothing else has.
+    It counts in `wanted`, (requests,) int64 items chosen. `asked` are the requests: user_id, as_of.
     """
 
     table: Float32
     groups: Int64
     relevance: Int32
     items: Int32
-    recalled: "np.ndarray[Any, np.dtype[np.bool_]]"
     wanted: Int64
     asked: Frame
 
@@ -83,9 +91,14 @@ def ranking_frame(
     asked, chosen = _requests(rows, base, window, config)
     past = _Past(rows, base)
     histories = [past.before(user, moment) for user, moment in asked.itertuples(index=False)]
-    found = [
-        _candidates(base, history, wanted, config.candidates) for history, wanted in zip(histories, chosen, strict=True)
-    ]
+    if not config.again:
+        chosen = [np.setdiff1d(wanted, history.items) for wanted, history in zip(chosen, histories, strict=True)]
+        left = [at for at, wanted in enumerate(chosen) if len(wanted)]
+        if not left:
+            raise BadInput(f"nobody has a {config.target!r} of something new to them in the window", "window")
+        asked = asked.iloc[left].reset_index(drop=True)
+        chosen, histories = [chosen[at] for at in left], [histories[at] for at in left]
+    found = _candidates(base, histories, config)
     groups = np.array([len(each.items) for each in found], dtype=np.int64)
     items = np.concatenate([each.items for each in found])
     relevance = np.concatenate([np.isin(each.items, wanted) for each, wanted in zip(found, chosen, strict=True)])
@@ -103,7 +116,6 @@ def ranking_frame(
         groups=groups,
         relevance=relevance.astype(np.int32),
         items=items,
-        recalled=columns["base_rank"] <= config.candidates,
         wanted=np.array([len(wanted) for wanted in chosen], dtype=np.int64),
         asked=asked,
     )
@@ -125,31 +137,55 @@ def _timed(rows: Frame) -> Frame:
 def _requests(rows: Frame, base: Model, window: tuple[int, int], config: RankingConfig) -> tuple[Frame, list[Int32]]:
     """Who chose what at which moment; what is chosen at the same moment is one request."""
     since, until = window
+    moments = _moments(rows, config.visit_ms)
     within = (rows["timestamp"] >= since) & (rows["timestamp"] < until) & (rows["event"] == config.target)
-    taken = rows[within].assign(item=base.items.rows(rows.loc[within, "item_id"]))
-    grouped = taken[taken["item"] >= 0].groupby(["timestamp", "user_id"], sort=True)["item"].unique()
+    within &= moments >= since - 1
+    taken = rows[within].assign(item=base.items.rows(rows.loc[within, "item_id"]), as_of=moments[within])
+    grouped = taken[taken["item"] >= 0].groupby(["as_of", "user_id"], sort=True)["item"].unique()
     if grouped.empty:
         raise BadInput(f"nobody has a {config.target!r} of a known item in the window", "window")
     grouped = grouped.iloc[-config.requests :]
     asked = pd.DataFrame(
         {
             "user_id": grouped.index.get_level_values("user_id"),
-            "as_of": grouped.index.get_level_values("timestamp").to_numpy(dtype=np.int64) - 1,
+            "as_of": grouped.index.get_level_values("as_of").to_numpy(dtype=np.int64),
         }
     )
     return asked, [np.sort(each).astype(np.int32) for each in grouped]
 
 
-def _candidates(base: Model, history: History, wanted: Int32, count: int) -> _Found:
-    """The best of the base, and behind them what was chosen without being among them, at the rank it has."""
-    scores = base.scores(Histories.of([history], len(base.items)))[0]
-    best, _ = top(scores, min(count, len(scores)))
-    missed = np.setdiff1d(wanted, best)
-    ranks = [1 + np.count_nonzero(scores > scores[item]) for item in missed]
-    late = np.maximum(np.array(ranks, dtype=np.float32), len(best) + 1)
-    items = np.concatenate([best, missed]).astype(np.int32)
-    places = np.concatenate([np.arange(1, len(best) + 1), late]).astype(np.float32)
-    return _Found(items, scores[items], places)
+def _moments(rows: Frame, visit_ms: int) -> "pd.Series[int]":
+    """The last millisecond before each row, or before the visit that it belongs to."""
+    if visit_ms <= 0:
+        return rows["timestamp"] - 1
+    people = rows.groupby("user_id", sort=False)["timestamp"]
+    visit = (people.diff() > visit_ms).groupby(rows["user_id"], sort=False).cumsum()
+    return rows.groupby([rows["user_id"], visit], sort=False)["timestamp"].transform("min") - 1
+
+
+def _candidates(base: Model, histories: Sequence[History], config: RankingConfig) -> list[_Found]:
+    found = []
+    for at in range(0, len(histories), BLOCK):
+        block = histories[at : at + BLOCK]
+        scores = base.scores(Histories.of(block, len(base.items)))
+        found += [_found(row, history, config) for row, history in zip(scores, block, strict=True)]
+    return found
+
+
+def _found(scores: Float32, history: History, config: RankingConfig) -> _Found:
+    """The best of the base and what the person met last, each at the rank that the base gives it."""
+    allowed = np.ones(len(scores), dtype=np.bool_)
+    allowed[history.items] = config.again
+    best, _ = top(scores, min(config.candidates, int(allowed.sum())), allowed)
+    if not config.again:
+        return _Found(best, scores[best], np.arange(1, len(best) + 1, dtype=np.float32))
+    _, newest = np.unique(history.items[::-1], return_index=True)
+    lately = history.items[::-1][np.sort(newest)[: config.lately]]
+    items = np.concatenate([best, np.setdiff1d(lately, best)]).astype(np.int32)
+    order = np.sort(scores)
+    ranks = 1 + len(order) - np.searchsorted(order, scores[items], side="right")
+    ranks[: len(best)] = np.arange(1, len(best) + 1)
+    return _Found(items, scores[items], ranks.astype(np.float32))
 
 
 def _live(base: Model, asked: Frame, items: Int32, request: Int64, live: Live) -> "dict[str, np.ndarray[Any, Any]]":

@@ -72,6 +72,7 @@ def _query(log: EventLog, sql: str, parameters: dict[str, Any]) -> pd.DataFrame:
     with duckdb.connect() as connection:
         connection.execute("SET threads = 2")
         connection.execute("SET preserve_insertion_order = false")
+        connection.execute("SET enable_progress_bar = false")  # it would go to stdout, into somebody's JSON
         connection.execute(f"CREATE VIEW log AS {_union(segments)}")
         frame: pd.DataFrame = connection.execute(sql, parameters).df()
     return frame

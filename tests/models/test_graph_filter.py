@@ -3,45 +3,44 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from scipy.sparse import csr_matrix, random_array
 
 from models.arrays import Float32
 from models.graph_filter import GraphFilter, GraphFilterConfig, singular_vectors
 from models.histories import History
-from tests.tastes import two_tastes
+from tests.tastes import checkerboard, two_tastes
 from training import datasets
 
-CONFIG = GraphFilterConfig(neighbours=20, rank=4, recency=0.0, low_pass=0.3)
+CONFIG = GraphFilterConfig(rank=4, modesty=0.6, inward=0.7, outward=0.3, lift=0.4)
 WORLD = datasets.interactions(datasets.checked(two_tastes(days=20)))
 
 
 def dense(config: GraphFilterConfig) -> Float32:
-    """The weights in double precision, the largest of them 1."""
+    """What one unit of taste for an item (row) adds to each other (column), in double precision."""
     taken = np.log1p(WORLD.matrix.toarray().astype(np.float64))
     took, degrees = taken.sum(axis=1), taken.sum(axis=0)
     first = degrees[:, None] ** -config.inward * (taken.T @ (taken * took[:, None] ** -config.modesty))
     _, _, vectors = np.linalg.svd(taken * took[:, None] ** -0.5 * degrees**-0.5)
     low = vectors[: config.rank].T @ vectors[: config.rank]
     weights = first * degrees**-config.outward
-    weights += config.low_pass * np.trace(weights) / config.rank * degrees[:, None] ** -0.5 * low * degrees**0.5
-    return np.asarray(weights / np.abs(weights).max(), dtype=np.float32)
+    weights += config.low_pass * degrees[:, None] ** -config.lift * low * degrees**config.lift
+    return np.asarray(weights, dtype=np.float32)
 
 
-def test_the_weights_are_those_of_the_formula() -> None:
-    model = GraphFilter(CONFIG).fit(WORLD)
-    np.testing.assert_allclose(model._matrix.toarray(), dense(CONFIG), atol=1e-4)
+@pytest.mark.parametrize("config", [CONFIG, replace(CONFIG, low_pass=0.0)])
+def test_the_scores_are_those_of_the_formula(config: GraphFilterConfig) -> None:
+    found = GraphFilter(config).fit(WORLD).scores(WORLD.histories)
+    expected = np.log1p(WORLD.matrix.toarray()) @ dense(config)
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
 
 
-def test_without_the_low_pass_the_weights_are_common_takers_alone() -> None:
-    config = replace(CONFIG, low_pass=0.0)
-    np.testing.assert_allclose(GraphFilter(config).fit(WORLD)._matrix.toarray(), dense(config), atol=1e-5)
-
-
-def test_every_candidate_keeps_what_it_is_reached_from_best() -> None:
-    kept = GraphFilter(replace(CONFIG, neighbours=3)).fit(WORLD)._matrix.toarray()
-    whole = dense(CONFIG)
-    for column, all_of_it in zip(kept.T, np.abs(whole).T, strict=True):
-        assert set(np.flatnonzero(column)) == set(np.argsort(-all_of_it)[:3])
+def test_what_no_path_leads_to_is_ordered_by_popularity() -> None:
+    board = checkerboard()
+    found = GraphFilter(replace(CONFIG, low_pass=0.0)).fit(board)
+    other = np.arange(1, 10, 2) if board.histories[0].items[0] % 2 == 0 else np.arange(0, 10, 2)
+    scores = found.scores(board.histories.rows(0, 1))[0, other]
+    assert (scores > 0).all()
 
 
 def test_the_singular_vectors_are_those_of_the_exact_decomposition() -> None:

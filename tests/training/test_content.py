@@ -41,6 +41,11 @@ def test_a_number_is_in_one_band_with_as_many_items_as_the_others() -> None:
     assert found.matrix.toarray().sum(axis=1).tolist() == [1] * 8
 
 
+def test_a_number_on_the_edge_of_two_bands_is_in_the_upper_one() -> None:
+    found = of(*(Item(item_id=str(n), price=float(n)) for n in range(3)), config=ContentConfig(bands=2))
+    assert [has(found, row) for row in range(3)] == [{"price~..1.0"}, {"price~1.0.."}, {"price~1.0.."}]
+
+
 def test_prices_of_different_currencies_are_not_compared() -> None:
     items = [Item(item_id=f"{c}{n}", price=float(n), currency=c) for c in ("EUR", "USD") for n in (1, 2)]
     assert {name.partition("~")[0] for name in of(*items).names} == {"price EUR", "price USD"}
