@@ -33,6 +33,8 @@ MODELS: dict[str, type[Model]] = {
     "two_tower": TwoTower,
 }
 
+READS_CONTENT = frozenset({"two_tower"})  # fitted on what the catalogue says of items, met or not
+
 
 def create(name: str, seed: int = 0, params: Mapping[str, object] | None = None) -> Model:
     """An unfitted model with the configuration that production uses.

@@ -49,6 +49,64 @@ SPACES: dict[str, Space] = {
             "epochs": Choice((8, 15, 30)),
         }
     ),
+    "ease": Space(
+        {
+            "regularization": Range(0.3, 300, log=True),
+            "evenness": Range(0, 1),
+            "modesty": Range(0, 1),
+            "outward": Range(0, 0.5),
+            "recency": Range(0, 1),
+        }
+    ),
+    "graph_filter": Space(
+        {
+            "rank": Range(32, 1024, log=True, integer=True),
+            "modesty": Range(0, 1),
+            "inward": Range(0, 1),
+            "outward": Range(0, 1),
+            "low_pass": Range(0.03, 3, log=True),
+            "lift": Range(0, 1),
+        }
+    ),
+    "item_knn": Space(
+        {
+            "neighbours": Range(20, 1000, log=True, integer=True),
+            "shrinkage": Range(0.01, 10, log=True),
+            "modesty": Range(0, 1),
+            "recency": Range(0, 1),
+        }
+    ),
+    "sasrec": Space(
+        {
+            "embedding_size": Choice((32, 64, 128)),
+            "blocks": Choice((1, 2, 3)),
+            "temperature": Range(0.03, 0.2, log=True),
+            "negatives": Choice((512, 1024, 2048)),
+            "learning_rate": Range(0.001, 0.01, log=True),
+            "dropout": Choice((0.0, 0.2, 0.35, 0.5)),  # 0 is what the data say
+        }
+    ),
+    "session_knn": Space(
+        {
+            "neighbours": Range(50, 2000, log=True, integer=True),
+            "asked_decay": Range(0, 3),
+            "idf": Range(0, 3),
+            "distance_decay": Range(0.5, 20, log=True),
+            "backward": Range(0, 1),
+            "length": Range(0, 1),
+            "damping": Range(0, 0.5),
+            "walk": Range(0, 0.5),
+            "step": Range(0, 0.5),
+        }
+    ),
+    "two_tower": Space(
+        {
+            "embedding_size": Range(32, 256, log=True, integer=True),
+            "alpha": Range(0.5, 64, log=True),
+            "regularization": Range(0.005, 1, log=True),
+            "content_ridge": Range(0.01, 1, log=True),
+        }
+    ),
     "trending": Space({"half_life_days": Range(0.25, 365, log=True)}),
 }
 

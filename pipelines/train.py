@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from features.errors import BadInput
+from features.items import Item
 from features.offline import EventLog
 from models import MODELS, parameters
 from models.registry import CHALLENGER, Registry
@@ -45,9 +46,11 @@ class Trained:
 
 @dataclass(frozen=True)
 class Job:
-    """What all models of one call share: the registry, how much of the end of the data to measure on, the commit of the
-    code, an existing folder for temporary files, one where models are kept that were fetched, and the event log, which
-    models of customers read for themselves.
+    """What all models of one call share.
+
+    The registry; how much of the end of the data to measure on; the commit of the code; an existing folder for
+    temporary files, and one where models are kept that were fetched; the event log, which models of customers read for
+    themselves; and what is known of items.
     """
 
     registry_url: str
@@ -56,6 +59,7 @@ class Job:
     workspace: Path
     cache: Path
     log: EventLog
+    catalogue: Sequence[Item] = ()
 
 
 def train(
@@ -107,7 +111,7 @@ def _of_items(
     registry: Registry, recipe: Recipe, frame: pd.DataFrame, job: Job, told: Told | None
 ) -> tuple[Registrable, dict[str, str]]:
     rival, against = _rival(registry, recipe)
-    fitted = trainer.train(recipe, frame, job.holdout_ms, rival, told)
+    fitted = trainer.train(recipe, frame, job.holdout_ms, rival, told, catalogue=job.catalogue)
     return runs.recommender(fitted), {} if rival is None else {"kindred.compared_with": against}
 
 

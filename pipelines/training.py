@@ -1,10 +1,12 @@
 """`kindred train` and `kindred models` as the command line has them: from the event log to rows to look at."""
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 from features.errors import BadInput
 from features.events import iso
-from features.offline import EventLog, interactions
+from features.items import Item, decode_item
+from features.offline import EventLog, ItemLog, interactions, read_items
 from features.settings import Settings
 from pipelines.promotion import NEEDED, QUALITY, Listed
 from pipelines.services import commit_of_checkout
@@ -32,8 +34,27 @@ def train_models(
         raise BadInput("the event log holds no interactions to train on: `kindred import events FILE` first", "events")
     workspace = settings.data / "tmp"
     workspace.mkdir(parents=True, exist_ok=True)
-    job = Job(settings.mlflow, holdout_ms, commit_of_checkout(), workspace, settings.data / "models", log)
+    job = Job(
+        settings.mlflow,
+        holdout_ms,
+        commit_of_checkout(),
+        workspace,
+        settings.data / "models",
+        log,
+        catalogue_of(settings),
+    )
     return train(names, frame, job, lambda _name, done, total: progress(done, total), seed)
+
+
+def catalogue_of(settings: Settings) -> list[Item]:
+    """What the item log says of every item now, by id; what was deleted isn't there."""
+    found: dict[str, tuple[int, bytes | None]] = {}
+    for source in ItemLog(settings.data).sources():
+        for row in chain.from_iterable(read_items(source)):
+            before = found.get(row.item_id)
+            if before is None or row.available_at >= before[0]:
+                found[row.item_id] = row.available_at, row.value
+    return [decode_item(value) for _, (_, value) in sorted(found.items()) if value is not None]
 
 
 def trained_rows(trained: Sequence[Trained]) -> list[tuple[str, ...]]:

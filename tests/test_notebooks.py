@@ -18,7 +18,7 @@ PROMISES = {
     "05_segments": (5, ("bootstrap_ari", "kept", "confidence")),
     "06_error_analysis": (4, ("coverage@10", "everybody", "then took")),
 }
-SLOW = {"03_churn"}
+SLOW = {"03_churn", "04_lookalike", "06_error_analysis"}
 
 
 def test_every_notebook_is_known_here() -> None:

@@ -8,14 +8,14 @@ rows from the names that a model was fitted with.
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from features.items import Item
-from models.interactions import Content, IdMap
+from models.interactions import Content, IdMap, Interactions
 
 _WORD = re.compile(r"[^\W_]{2,}")
 _BAND = re.compile(r"(.+)~(-?[\d.e+-]*?)\.\.(-?[\d.e+-]*)")
@@ -46,6 +46,14 @@ def content(items: IdMap, catalogue: Iterable[Item], config: ContentConfig | Non
     """
     chosen = _entries(items, catalogue)
     return _filled(_names(chosen, config or ContentConfig()), chosen)
+
+
+def with_content(interactions: Interactions, catalogue: Sequence[Item]) -> Interactions:
+    """The same interactions over all items of the catalogue, those included that nobody has met, with their content."""
+    items = IdMap.of([*interactions.items.ids, *(item.item_id for item in catalogue)])
+    place = items.rows(interactions.items.ids)
+    histories = replace(interactions.histories, items=place[interactions.histories.items], n_items=len(items))
+    return replace(interactions, items=items, histories=histories, content=content(items, catalogue))
 
 
 def content_like(names: Sequence[str], items: IdMap, catalogue: Iterable[Item]) -> Content:

@@ -11,13 +11,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from features.items import Item
 from features.states import RECENT
-from models import create
+from models import READS_CONTENT, create
 from models.arrays import Int32
 from models.contracts import Model, Progress
 from models.histories import Histories
 from models.interactions import Interactions
 from training import datasets, evaluation, statistics
+from training.content import with_content
 from training.evaluation import Evaluation, Question
 from training.splits import Split, time_split
 
@@ -66,22 +68,24 @@ def train(
     rival: Recipe | None = None,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.perf_counter,
+    catalogue: Sequence[Item] = (),
 ) -> Fitted:
     """Fit, measure on the last `holdout_ms`, fit again on everything.
 
     What is to be found is orders, or, where the holdout has none, every event that adds weight.
 
+    Args:    catalogue: for models that read what is known of items; as it is now, not as it was before the holdout.
     Raises:  BadInput: nothing to learn from, or nobody to measure with.
     """
     rows = datasets.checked(frame)
     split, target = _holdout(rows, holdout_ms)
-    learned, parts = datasets.interactions(split.fit), 2 if rival is None else 3
+    learned, parts = _interactions(recipe, split.fit, catalogue), 2 if rival is None else 3
     model = recipe.create().fit(learned, _part(progress, 0, parts))
     metrics, judged = _measured(model, split, learned, recipe.seed)
     if rival is not None:
         other = rival.create().fit(learned, _part(progress, 1, parts))
         metrics |= _compared(judged, evaluation.judge(*_answered(other, split)), recipe.seed)
-    everything = datasets.interactions(rows)
+    everything = _interactions(recipe, rows, catalogue)
     started = clock()
     final = recipe.create().fit(everything, _part(progress, parts - 1, parts))
     metrics |= {"fit_seconds": clock() - started, **_speed(final, everything.histories, clock), **final.facts}
@@ -96,6 +100,11 @@ def train(
         customers=len(everything.users),
         example=_example(everything),
     )
+
+
+def _interactions(recipe: Recipe, rows: datasets.Frame, catalogue: Sequence[Item]) -> Interactions:
+    learned = datasets.interactions(rows)
+    return with_content(learned, catalogue) if catalogue and recipe.name in READS_CONTENT else learned
 
 
 def _holdout(rows: datasets.Frame, holdout_ms: int) -> tuple[Split, str]:

@@ -1,5 +1,6 @@
 """Frames from the event log by DuckDB: what was known when, ready for training and notebooks."""
 
+import contextlib
 import glob
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,8 @@ def _query(log: EventLog, sql: str, parameters: dict[str, Any]) -> pd.DataFrame:
     with duckdb.connect() as connection:
         connection.execute("SET threads = 2")
         connection.execute("SET preserve_insertion_order = false")
-        connection.execute("SET enable_progress_bar = false")  # it would go to stdout, into somebody's JSON
+        with contextlib.suppress(duckdb.InvalidInputException):  # a notebook without widgets has no bar to switch off
+            connection.execute("SET enable_progress_bar = false")  # it would go to stdout, into somebody's JSON
         connection.execute(f"CREATE VIEW log AS {_union(segments)}")
         frame: pd.DataFrame = connection.execute(sql, parameters).df()
     return frame

@@ -5,7 +5,9 @@ import pytest
 
 from features.items import Item
 from models.interactions import Content, IdMap
-from training.content import ContentConfig, content, content_like
+from tests.tastes import two_tastes
+from training import datasets
+from training.content import ContentConfig, content, content_like, with_content
 
 ALL = ContentConfig(least=1, most_share=1.0)
 
@@ -102,3 +104,15 @@ def test_letters_of_any_script_make_words_and_case_is_ignored() -> None:
 def test_a_number_that_is_none_says_nothing(value: float) -> None:
     items = [Item(item_id=str(n), attributes={"size": n if n else value}) for n in range(4)]
     assert has(of(*items), 0) == set()
+
+
+def test_items_that_nobody_has_met_join_the_interactions_and_histories_stay_the_same() -> None:
+    world = datasets.interactions(datasets.checked(two_tastes(days=10)))
+    wide = with_content(world, [Item(item_id="a-new", title="Lantern"), Item(item_id="i003", title="Lantern")])
+    assert wide.items.ids == ("a-new", *world.items.ids)
+    assert [wide.items.names(wide.histories[row].items) for row in range(3)] == [
+        world.items.names(world.histories[row].items) for row in range(3)
+    ]
+    assert wide.matrix[:, 0].nnz == 0
+    assert wide.content is not None
+    assert wide.content.matrix[[0, 4]].toarray().tolist() == [[1.0], [1.0]]  # word:lantern
