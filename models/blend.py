@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from features.errors import BrokenArtifact, NotFitted
+from features.errors import BadInput, BrokenArtifact, NotFitted
 from models import artifacts
 from models.als import Als
 from models.arrays import Csr, Float32, Int32, Mask
@@ -86,6 +86,8 @@ class Blend:
 
     def fit(self, interactions: Interactions, progress: Progress | None = None) -> Self:
         """Fit the members without the ends of some histories, learn the weights there, then fit again on everything."""
+        if not len(interactions.histories.items):
+            raise BadInput("there are no interactions to fit on; widen the window or import events", "interactions")
         config, ordered = self._config, interactions.histories.ordered
         names = [name for name in config.members if ordered or name not in NEEDS_ORDER]
         steps = _Steps(progress, 2 * len(names))

@@ -1,13 +1,14 @@
 """The one door to ONNX: torch modules become graphs here, and graphs answer here, without torch."""
 
 import io
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import onnxruntime
 
 from features.errors import BrokenArtifact
 from models.arrays import Float32
@@ -18,11 +19,20 @@ if TYPE_CHECKING:
 QUIET = 3  # errors only; its warnings go to stderr, where nobody asked for them
 
 
+def _runtime() -> ModuleType:
+    """onnxruntime, told before it starts to report to nobody: else it leaves a device's id and a database in HOME."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime  # noqa: PLC0415
+
+    return onnxruntime  # type: ignore[no-any-return]
+
+
 class Graph:
     """An ONNX graph with one output, run on one thread: a service has as many workers as cores already."""
 
     def __init__(self, content: bytes) -> None:
         """Raises: BrokenArtifact: these bytes are no graph that onnxruntime can run."""
+        onnxruntime = _runtime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = QUIET

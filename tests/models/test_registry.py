@@ -32,7 +32,8 @@ def registry(mlflow_url: str) -> Iterator[Registry]:
 @pytest.fixture
 def version(mlflow_url: str, registry: Registry, tmp_path: Path) -> Version:
     """A registered version under a name of its own."""
-    made = runs.register(mlflow_url, replace(FITTED, name=f"als-{uuid.uuid4().hex[:8]}"), "abc", tmp_path / "made")
+    fitted = replace(FITTED, name=f"als-{uuid.uuid4().hex[:8]}")
+    made = runs.register(mlflow_url, runs.recommender(fitted), {}, tmp_path / "made")
     return registry.get(made.name, made.version)
 
 
