@@ -31,6 +31,9 @@ QUERIES = 256
 class AlsConfig:
     """Confidence of a pair of weight w is 1 + alpha * log(1 + w); `threads` changes the time, never the answer.
 
+    Where all pairs weigh the same (a file without events or repeats), alpha is `alpha_even` instead: what is there
+    tells all that there is to tell, while in a shop's log a view is hardly more than nothing.
+
     `regularization` is relative to what the mean user's confidences add up to beyond 1, so that a shop of forty users
     isn't flattened by a value that fits one of forty thousand. `half_life_days` is that of the popularity list, which
     an empty history gets. benchmarks/select_als.py chose the defaults, on validation data.
@@ -39,6 +42,7 @@ class AlsConfig:
     embedding_size: int = 128
     regularization: float = 0.16
     alpha: float = 4.0
+    alpha_even: float = 40.0
     epochs: int = 15
     refresh_epochs: int = 3
     half_life_days: float = 7.0
@@ -54,6 +58,7 @@ class Als:
     def __init__(self, config: AlsConfig | None = None, seed: int = 0) -> None:
         self._config = config or AlsConfig()
         self._seed = seed
+        self._alpha = self._config.alpha
         self._items = IdMap(())
 
     @property
@@ -91,6 +96,8 @@ class Als:
 
     def _fit(self, interactions: Interactions, start: Float32 | None, epochs: int, progress: Progress | None) -> Self:
         liked = popularity(interactions, self._config.half_life_days)
+        weights = interactions.matrix.data
+        self._alpha = self._config.alpha_even if (weights == weights[0]).all() else self._config.alpha
         confidences = self._scaled(interactions.matrix)
         ridge = self._config.regularization * float((confidences.data - 1).sum() / confidences.shape[0])
         factors = self._solve(confidences, ridge, start, epochs, progress)
@@ -150,7 +157,11 @@ class Als:
         self._check_fitted()
         arrays = {"factors": self._factors, "popularity": self._popularity}
         artifacts.write(
-            folder, self.name, {**self.params, "ridge": self._ridge, **self._index.save(folder)}, self.items, arrays
+            folder,
+            self.name,
+            {**self.params, "ridge": self._ridge, "alpha_used": self._alpha, **self._index.save(folder)},
+            self.items,
+            arrays,
         )
 
     @classmethod
@@ -160,6 +171,7 @@ class Als:
         try:
             config = AlsConfig(**{key: params[key] for key in asdict(AlsConfig())})
             model = cls(config, int(params["seed"]))
+            model._alpha = float(params["alpha_used"])
             model._hold(items, arrays["factors"], arrays["popularity"], float(params["ridge"]))
             model._index = Index.load(folder, model._factors, params)
         except (KeyError, TypeError, ValueError) as error:
@@ -197,7 +209,7 @@ class Als:
         self._inverse_norms: Float32 = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
 
     def _confidence(self, weights: Float32) -> Float32:
-        scaled: Float32 = (1.0 + self._config.alpha * np.log1p(weights)).astype(np.float32)
+        scaled: Float32 = (1.0 + self._alpha * np.log1p(weights)).astype(np.float32)
         return scaled
 
     def _scaled(self, matrix: Csr) -> Csr:

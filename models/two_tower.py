@@ -98,7 +98,8 @@ class TwoTower(Als):
             "rarity": self._rarity,
             "met": self._met.astype(np.int32),
         }
-        kept: dict[str, Any] = {**self.params, "ridge": self._ridge, "content_names": list(self._names)}
+        kept: dict[str, Any] = {**self.params, "ridge": self._ridge, "alpha_used": self._alpha}
+        kept["content_names"] = list(self._names)
         artifacts.write(folder, self.name, {**kept, **self._index.save(folder)}, self.items, arrays)
 
     @classmethod
@@ -110,6 +111,7 @@ class TwoTower(Als):
             model = cls(TwoTowerConfig(**{key: params[key] for key in asdict(TwoTowerConfig())}), int(params["seed"]))
             model._names, model._points = tuple(str(name) for name in params["content_names"]), arrays["points"]
             model._rarity, model._met = arrays["rarity"], arrays["met"] > 0
+            model._alpha = float(params["alpha_used"])
             model._hold(items, arrays["factors"], arrays["popularity"], float(params["ridge"]))
             model._index = Index.load(folder, model._factors, params)
         except (KeyError, TypeError, ValueError) as error:

@@ -1,6 +1,7 @@
 """Fold-in and reasons against the equations of the paper."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,3 +100,14 @@ def test_a_refresh_without_rounds_for_it_answers_as_before() -> None:
     world = datasets.interactions(datasets.checked(two_tastes()))
     model = Als(AlsConfig(embedding_size=8, refresh_epochs=0)).fit(world)
     np.testing.assert_allclose(model.refreshed(world).scores(world.histories), model.scores(world.histories), rtol=1e-5)
+
+
+def test_pairs_that_all_weigh_the_same_are_trusted_more_and_that_is_stored(tmp_path: Path) -> None:
+    board = checkerboard()
+    even = Als(CONFIG).fit(board)
+    told = Als(replace(CONFIG, alpha=CONFIG.alpha_even, alpha_even=1.0)).fit(board)
+    assert even._alpha == CONFIG.alpha_even
+    assert told._alpha == 1.0
+    assert MODEL._alpha == CONFIG.alpha
+    even.save(tmp_path)
+    np.testing.assert_array_equal(Als.load(tmp_path).scores(board.histories), even.scores(board.histories))
