@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from features.definitions import FEATURES
 from features.errors import Unavailable
 from features.events import partition_key
 from features.kafka.producer import Producer
@@ -25,7 +26,7 @@ from features.offline import (
     known_messages,
     message_keys,
 )
-from features.online import Client
+from features.online import Client, Merger
 from features.settings import Settings
 from pipelines.backfill import IMPORTED, restore_items, restore_source, source_name
 from pipelines.imports.catalogue import items_from
@@ -275,6 +276,7 @@ def _fold_imports(client: Client, log: EventLog, buckets: int) -> None:
     for source in log.sources():
         if source.name.startswith(IMPORTED):
             restore_source(client, source, buckets)
+    Merger(client, buckets, FEATURES).merge()  # so that something trends before a stream processor runs
 
 
 def digest_of(path: Path) -> str:

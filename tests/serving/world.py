@@ -14,11 +14,11 @@ import httpx
 
 from features.kafka.consumer import Consumer, Record
 from features.keys import KeyStore
-from features.offline import EventLog, ItemLog
+from features.offline import EventLog
 from features.online import Client, connect
 from features.settings import Settings
 from models.registry import Registry
-from pipelines.backfill import restore, source_name
+from pipelines.backfill import restore_all, source_name
 from pipelines.embedded import parts
 from pipelines.imports.job import Report, write_events, write_items
 from pipelines.imports.orders import accepted
@@ -156,7 +156,7 @@ def fill(settings: Settings, client: Client) -> dict[str, Json]:
     log = EventLog(settings.data)
     past = (accepted(raw, now()) for raw in events(shop))
     write_events(log, source_name("import", "simulated", 1), past, Report(), lambda: None)
-    restore(client, log, ItemLog(settings.data), settings.buckets)
+    restore_all(client, settings.data, settings.buckets)
     return {row["item_id"]: row for row in rows}
 
 
