@@ -11,7 +11,7 @@ import pytest
 from features.definitions import FEATURES
 from features.errors import BadInput, BadSetting
 from features.offline import EventLog, ItemLog, interactions, read_items, summary
-from features.online import connect
+from features.online import connect, popular
 from features.online.catalogue import ALL
 from features.online.state import bucket_of_customer, state_key
 from features.profiles import Profile
@@ -55,6 +55,11 @@ def test_an_import_is_in_the_log_and_in_the_live_profiles(settings: Settings, tm
     assert (report.accepted, report.known) == (300, 0)
     assert summary(EventLog(settings.data))["events"] == 300
     assert [views_of(settings, f"u:u{n}") for n in range(3)] == [100, 100, 100]
+
+
+def test_an_import_alone_is_enough_for_items_to_trend(settings: Settings, tmp_path: Path) -> None:
+    run(settings, views(tmp_path / "views.csv", 0, 30))
+    assert set(popular(connect(settings.redis), settings.buckets, FEATURES)) == {f"sku-{n}" for n in range(30)}
 
 
 def test_importing_twice_changes_nothing(settings: Settings, tmp_path: Path) -> None:
