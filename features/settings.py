@@ -8,13 +8,14 @@ from urllib.parse import urlsplit
 
 from features.errors import BadSetting
 
+SERVABLE = ("blend", "sasrec", "session_knn", "graph_filter", "ease", "item_knn", "two_tower", "als", "trending")
 VARIABLES: dict[str, str] = {
     "KINDRED_DATA": "folder of the event log, models, keys and caches; default `./.kindred`",
     "KINDRED_KAFKA": "bootstrap servers, `host:port[,host:port]`; empty starts an embedded broker",
     "KINDRED_REDIS": "`redis://` or `rediss://` URL, of a cluster `redis+cluster://host:port[,host:port]`; "
     "empty starts an embedded Redis",
     "KINDRED_MLFLOW": "URL of an MLflow server; empty starts one on loopback over SQLite",
-    "KINDRED_MODELS": "models that may serve slates, the first with a champion does; default `als,trending`",
+    "KINDRED_MODELS": f"models that may serve slates, the first with a champion does; default `{','.join(SERVABLE)}`",
     "KINDRED_REPEATABLE": "categories that may be recommended again after a purchase, `*` for all; default none",
     "KINDRED_BUCKETS": "number of state buckets, fixed for life; a multiple of the partitions; default 64",
     "KINDRED_DEMO": "`1` serves the demo page and takes keyless calls from this machine only; `kindred demo` sets it",
@@ -32,7 +33,7 @@ class Settings:
     kafka: str = ""
     redis: str = ""
     mlflow: str = ""
-    models: tuple[str, ...] = ("als", "trending")
+    models: tuple[str, ...] = SERVABLE
     repeatable: frozenset[str] = frozenset()
     buckets: int = 64
     demo: bool = False
@@ -52,7 +53,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         kafka=_servers(values.get("KINDRED_KAFKA", "")),
         redis=_redis(values.get("KINDRED_REDIS", "")),
         mlflow=_url("KINDRED_MLFLOW", values.get("KINDRED_MLFLOW", ""), ("http://", "https://")).rstrip("/"),
-        models=_names(values.get("KINDRED_MODELS", "")) or ("als", "trending"),
+        models=_names(values.get("KINDRED_MODELS", "")) or SERVABLE,
         repeatable=frozenset(_names(values.get("KINDRED_REPEATABLE", ""))),
         buckets=_buckets("KINDRED_BUCKETS", values.get("KINDRED_BUCKETS") or "64"),
         demo=_flag("KINDRED_DEMO", values.get("KINDRED_DEMO", "")),

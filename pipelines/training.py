@@ -11,9 +11,10 @@ from features.settings import Settings
 from pipelines.promotion import NEEDED, QUALITY, Listed
 from pipelines.services import commit_of_checkout
 from pipelines.train import Job, Trained, train
+from training import runs
 
 # of `kindred train`; the last but one is what a challenger gains over the champion's recipe on the same customers
-COLUMNS = ("ndcg@10 [95%]", "without repeats", "recall@10", "coverage@10", "gain over champion", "fit s")
+COLUMNS = ("quality [95%]", "without repeats", "recall@10", "coverage@10", "gain over champion", "fit s")
 
 
 def train_models(
@@ -63,15 +64,23 @@ def trained_rows(trained: Sequence[Trained]) -> list[tuple[str, ...]]:
         (
             each.name,
             each.refused or (each.version if each.fresh else f"{each.version} (as before)"),
-            f"{_figure(each, 'ndcg@10')} [{_figure(each, 'ndcg@10_low')}, {_figure(each, 'ndcg@10_high')}]",
+            _bounded(each, runs.own_name(QUALITY.get(each.name, NEEDED[0]))),
             _figure(each, "ndcg@10_new"),
             _figure(each, "recall@10"),
             _figure(each, "coverage@10"),
-            f"[{_figure(each, 'gain_ndcg@10_low')}, {_figure(each, 'gain_ndcg@10_high')}]",
+            _bounded(each, "gain_ndcg@10"),
             _figure(each, "fit_seconds", 1),
         )
         for each in trained
     ]
+
+
+def _bounded(trained: Trained, name: str) -> str:
+    """A metric by its name, with its interval where it has one."""
+    if name not in trained.metrics:
+        return "-"
+    interval = f" [{_figure(trained, f'{name}_low')}, {_figure(trained, f'{name}_high')}]"
+    return f"{name} {_figure(trained, name)}{interval if f'{name}_low' in trained.metrics else ''}"
 
 
 def _figure(trained: Trained, name: str, digits: int = 4) -> str:

@@ -130,8 +130,12 @@ def _mlflow() -> ModuleType:
 
 def _log_model(mlflow: ModuleType, made: Registrable, folder: Path) -> Any:
     asked_with = None if made.asked_with is None else dict(made.asked_with)
-    signature = mlflow.models.infer_signature(made.example, made.answer, asked_with)
+    warned = (
+        "Hint: Inferred schema contains integer"  # whole numbers of customers are never missing where they are whole
+    )
     with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=warned)
+        signature = mlflow.models.infer_signature(made.example, made.answer, asked_with)
         # MLflow 3.17 compares a frame's columns with a range, which pandas 3 announces to change: not ours to mend.
         warnings.filterwarnings("ignore", message="Operation with range is deprecated")
         return mlflow.pyfunc.log_model(

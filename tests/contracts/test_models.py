@@ -8,6 +8,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from features.errors import BadInput, BrokenArtifact, NotFitted
+from features.settings import SERVABLE
 from models import MODELS, create, load
 from models.artifacts import SUFFIXES
 from models.contracts import Model
@@ -19,8 +20,9 @@ from training import datasets
 BOARD = checkerboard()
 
 
-def test_there_are_models_to_test() -> None:
+def test_there_are_models_to_test_and_each_may_serve() -> None:
     assert {"als", "trending"} <= set(MODELS)
+    assert set(SERVABLE) == set(MODELS)
 
 
 @pytest.fixture(params=sorted(MODELS))
