@@ -85,8 +85,7 @@ class Als:
     def refreshed(self, interactions: Interactions, progress: Progress | None = None) -> Self:
         """A new model of newer interactions that starts from this one's factors: `refresh_epochs` rounds do.
 
-        Items that are new start from nothing, those that are gone are dropped. benchmarks/refresh.py compares it with
-        a full fit.
+        Items that are new start from nothing, those that are gone are dropped.
         """
         self._check_fitted()
         rows = self._items.rows(interactions.items.ids)
