@@ -84,7 +84,7 @@ def reconcile(
         found = {bucket: snapshot(client, bucket, table.generation, ids) for bucket, ids in there.items()}
         right = recomputed(log, table, numbers, {b: bucket.positions for b, bucket in found.items()})
         for bucket, live in found.items():
-            known = _kept(right[bucket], expire_before)
+            known = kept(right[bucket], expire_before)
             suspects = _suspects(live.states, known)
             report.customers += len({*known, *live.states}) - len(suspects)
             if not suspects:
@@ -92,7 +92,7 @@ def reconcile(
             # Somebody may have come between the list of keys and the states: look once more, at both together.
             now_live = snapshot(client, bucket, table.generation, suspects)
             again = recomputed(log, table, numbers, {bucket: now_live.positions}, set(suspects))[bucket]
-            wrong = _compare(report, table, now_live, _kept(again, expire_before), now, expire_before)
+            wrong = _compare(report, table, now_live, kept(again, expire_before), now, expire_before)
             if repair and wrong:
                 _repair(client, log, table, numbers, bucket, wrong, expire_before)
         report.repaired = report.wrong if repair else 0
@@ -143,6 +143,14 @@ def same(one: bytes | None, other: bytes | None) -> bool:
     return one == other or _told(one) == _told(other)
 
 
+def kept(states: Packed, expire_before: int) -> Packed:
+    """The states that have an event since, ms UTC; 0 is all of them."""
+    if not expire_before or not states:
+        return states
+    newest = newest_of(unpack(list(states.values())).cells)
+    return {name: state for (name, state), at in zip(states.items(), newest, strict=True) if at >= expire_before}
+
+
 def _told(packed: bytes | None) -> bytes:
     states = unpack([packed])
     return pack(states._replace(seen=no_states(1).seen))[0]
@@ -179,21 +187,13 @@ def _fold_source(
             states[bucket][name] = packed
 
 
-def _kept(states: Packed, expire_before: int) -> Packed:
-    """The states that have an event since."""
-    if not expire_before or not states:
-        return states
-    newest = newest_of(unpack(list(states.values())).cells)
-    return {name: state for (name, state), at in zip(states.items(), newest, strict=True) if at >= expire_before}
-
-
 def _suspects(live: Packed, right: Packed) -> list[str]:
     return [name for name in sorted({*right, *live}) if not same(live.get(name), right.get(name))]
 
 
 def _compare(report: Report, table: Table, live: Bucket, right: Packed, now: int, expire_before: int) -> list[str]:
     """The customers that are wrong, or not to be kept."""
-    kept = _kept(live.states, expire_before)
+    alive = kept(live.states, expire_before)
     wrong = []
     for customer in sorted({*right, *live.states}):
         have, want = live.states.get(customer), right.get(customer)
@@ -201,7 +201,7 @@ def _compare(report: Report, table: Table, live: Bucket, right: Packed, now: int
         if same(have, want):
             continue
         wrong.append(customer)
-        if customer in live.states and customer not in kept:
+        if customer in live.states and customer not in alive:
             report.expired += 1
             continue
         report.missing += have is None
@@ -234,7 +234,7 @@ def _repair(
     position = store.claim([bucket])[bucket]
     for _ in range(TRIES):
         live = snapshot(client, bucket, table.generation, customers)
-        right = _kept(recomputed(log, table, numbers, {bucket: live.positions}, set(customers))[bucket], expire_before)
+        right = kept(recomputed(log, table, numbers, {bucket: live.positions}, set(customers))[bucket], expire_before)
         states = {customer: right.get(customer, b"") for customer in customers}
         commit = BucketCommit(bucket, live.version, position, position + 1, states)
         if not store.commit([commit]):

@@ -74,7 +74,7 @@ def test_a_redis_frozen_longer_than_calls_wait_is_waited_for(
     with world.flowing(seed=44, count=6_000):
         world.moved(200)
         redis.freeze()
-        # A worker that a rebalance or a fence meets first leaves its group and begins anew; else it pauses its partitions.
+        # One that a rebalance or a fence meets first leaves its group and begins anew; else it pauses its partitions.
         world.until(lambda: "paused" in world.log_tail() or "starting over" in world.log_tail(), 200)
         redis.thaw()
     world.caught_up()
