@@ -1,18 +1,22 @@
-"""One request from start to finish: read the live profile, decide, say why."""
+"""One request from start to finish: read the live profile, decide, answer, tell the hooks."""
 
 import asyncio
+import logging
+import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 
 from features.events import customer_of, iso
 from features.online import AWAY, ProfileReader
 from features.profiles import Profile
 from features.settings import Settings
-from features.weights import WEIGHTS
-from serving.decide.candidates import Candidate, Touch
-from serving.decide.rank import like, reason, slate
+from serving.decide.asked import Asked, Stated, bought_of, newest_of, touches_of
+from serving.decide.decision import Decision, Placed, decide
 from serving.decide.state import Limits, State
 from serving.following import Follower
+from serving.metrics import HOOKS_FAILED
 from serving.schema import (
     Filter,
     ModelVersion,
@@ -21,21 +25,54 @@ from serving.schema import (
     RecommendRequest,
     RecommendResponse,
     SimilarRequest,
-    Touched,
 )
 
 AFTER_S = 0.25
 AFTER_STEP_S = 0.004
 
+logger = logging.getLogger("kindred.serving")
+
+
+@dataclass(frozen=True)
+class Served:
+    """One answer as it was given, for whoever keeps or compares it; it comes from `state` as it was then.
+
+    `degraded` is that of the answer: what the engine missed and what the decision had to leave out.
+    """
+
+    request_id: str
+    user_id: str | None
+    anonymous_id: str | None
+    state: State
+    asked: Asked
+    decision: Decision
+    degraded: tuple[str, ...]
+
+
+class Exposures(Protocol):
+    """Keeps what was served; it must neither wait nor raise, and what it raises all the same is counted."""
+
+    def log(self, served: Served) -> None:
+        """Take one answer."""
+
+
+Shadow = Callable[[Served], None]  # called once the answer is made; whatever it raises is counted
+
 
 class Engine:
-    """Answers slates from what is in memory and one read of the customer's state."""
+    """Answers slates from what is in memory and one read of the customer's state.
+
+    `exposures` and `shadow` are told of every slate for a customer once the answer is made; neither costs an answer.
+    """
 
     def __init__(self, settings: Settings, new_id: Callable[[], str] = lambda: uuid.uuid4().hex) -> None:
         self.settings = settings
         self.follower = Follower(settings)
         self.profiles: ProfileReader = self.follower.profiles
         self.new_id = new_id
+        self.now: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+        self.exposures: Exposures | None = None
+        self.shadow: Shadow | None = None
 
     async def start(self) -> None:
         """Connect and load; returns once everything that can be read has been read."""
@@ -50,27 +87,38 @@ class Engine:
 
         Args:    merge: decide by all that the person did under any id; else by this id alone.
         """
-        degraded = self._degraded()
+        degraded = set(self.follower.missing)
         profile = await self._profile(request, merge, degraded)
-        touches, newest = _touches(request, profile)
-        state = self.follower.state
-        owned = profile.bought() | _stated_as_bought(request)
-        chosen = slate(state, touches, owned, _limits(request.filter), request.exclude, request.n)
-        return self._answer(state, chosen, newest, degraded)
+        state, asked = self.follower.state, _asked(request, profile, self.now())
+        decision = decide(state, asked)
+        answer = _answer(self.new_id(), asked, decision, degraded)
+        self._tell(
+            Served(answer.request_id, request.user_id, request.anonymous_id, state, asked, decision, answer.degraded)
+        )
+        return answer
 
     async def similar(self, request: SimilarRequest) -> RecommendResponse:
         """Items like one."""
-        state = self.follower.state
-        chosen = like(state, request.item_id, _limits(request.filter), request.exclude, request.n)
-        return self._answer(state, chosen, 0, self._degraded())
+        asked = Asked(
+            now=self.now(),
+            n=request.n,
+            limits=_limits(request.filter),
+            exclude=request.exclude,
+            alike=request.item_id,
+        )
+        return _answer(self.new_id(), asked, decide(self.follower.state, asked), set(self.follower.missing))
 
-    def _degraded(self) -> list[str]:
-        missing = set(self.follower.missing)
-        if self.follower.state.champion is None:
-            missing.add("model")
-        return sorted(missing)
+    def _tell(self, served: Served) -> None:
+        log = None if self.exposures is None else self.exposures.log
+        for name, hook in (("exposures", log), ("shadow", self.shadow)):
+            try:
+                if hook is not None:
+                    hook(served)
+            except Exception:
+                HOOKS_FAILED.labels(name).inc()
+                logger.exception("%s failed on %s; the answer goes out", name, served.request_id)
 
-    async def _profile(self, request: RecommendRequest, merge: bool, degraded: list[str]) -> Profile:
+    async def _profile(self, request: RecommendRequest, merge: bool, degraded: set[str]) -> Profile:
         """The customer's live state; what could not be had is added to `degraded`."""
         customer = customer_of(request.user_id, request.anonymous_id)
         profile, seen = Profile(), request.after is None
@@ -81,8 +129,8 @@ class Engine:
             if customer and request.after is not None and not seen:
                 profile, seen = await self._wait_for(customer, request.after, profile, merge)
         except AWAY:
-            degraded.append("profile")
-        degraded += [] if seen else ["after"]
+            degraded.add("profile")
+        degraded.update(() if seen else ("after",))
         return profile
 
     async def _wait_for(self, customer: str, message_id: str, profile: Profile, merge: bool) -> tuple[Profile, bool]:
@@ -96,54 +144,42 @@ class Engine:
                 return profile, True
         return profile, False
 
-    def _answer(self, state: State, chosen: list[Candidate], newest: int, degraded: list[str]) -> RecommendResponse:
-        champion = state.champion
-        return RecommendResponse(
-            request_id=self.new_id(),
-            items=tuple(_ranked(candidate, rank) for rank, candidate in enumerate(chosen, 1)),
-            model=None if champion is None else ModelVersion(champion.name, champion.version),
-            as_of=iso(newest) if newest else None,
-            degraded=tuple(degraded),
-        )
 
-
-def _ranked(candidate: Candidate, rank: int) -> Ranked:
-    kind, item_id = reason(candidate)
-    because = Reason(kind=kind, item_id=item_id)  # type: ignore[arg-type]
-    return Ranked(
-        item_id=candidate.item_id, score=candidate.score, rank=rank, reasons=(because,), source=candidate.source
+def _asked(request: RecommendRequest, profile: Profile, now: int) -> Asked:
+    stated = [Stated(each.item_id, each.name, each.at) for each in request.history or ()]
+    return Asked(
+        now=now,
+        n=request.n,
+        customer=customer_of(request.user_id, request.anonymous_id),
+        touches=touches_of(profile, stated, request.item_id),
+        bought=bought_of(profile, stated),
+        limits=_limits(request.filter),
+        exclude=request.exclude,
+        placement=request.placement,
+        context=request.context,
+        as_of=newest_of(profile, stated),
     )
-
-
-def _stated_as_bought(request: RecommendRequest) -> set[str]:
-    """Items that the caller's own history says were bought and not given back."""
-    names = [(touched.item_id, touched.name) for touched in request.history or ()]
-    returned = {item_id for item_id, name in names if name == "Order Refunded"}
-    return {item_id for item_id, name in names if name == "Order Completed"} - returned
 
 
 def _limits(wanted: Filter) -> Limits:
     return Limits(frozenset(wanted.category), wanted.max_price)
 
 
-def _touches(request: RecommendRequest, profile: Profile) -> tuple[list[Touch], int]:
-    """What ties the customer to items, oldest first, the item looked at last of all; and the newest time.
+def _answer(request_id: str, asked: Asked, decision: Decision, degraded: set[str]) -> RecommendResponse:
+    return RecommendResponse(
+        request_id=request_id,
+        items=tuple(_ranked(placed) for placed in decision.slate),
+        model=None if decision.champion is None else ModelVersion(*decision.champion),
+        as_of=iso(asked.as_of) if asked.as_of else None,
+        degraded=tuple(sorted({*degraded, *decision.degraded})),
+    )
 
-    The caller's own history is taken as it comes, or by time where all of it has times; it is newer than what is known.
-    """
-    own = list(request.history or ())
-    dated = [(touched.timestamp, touched) for touched in own if touched.timestamp is not None]
-    if len(dated) == len(own):
-        own = [touched for _, touched in sorted(dated, key=lambda pair: pair[0])]
-    if request.item_id is not None:
-        own.append(Touched(item_id=request.item_id))
-    live = [Touch(item_id, confidence, name) for item_id, confidence, name, _ in reversed(profile.history())]
-    stated = [Touch(t.item_id, WEIGHTS.get(t.name, 0), t.name) for t in own]
-    merged: dict[str, Touch] = {}
-    for touch in (*live, *stated):
-        before = merged.pop(touch.item_id, None)  # so that it stands at its newest place
-        total = touch.confidence + (before.confidence if before else 0.0)
-        names = [touch.event] if before is None else [before.event, touch.event]
-        merged[touch.item_id] = Touch(touch.item_id, total, max(names, key=lambda name: WEIGHTS.get(name, 0)))
-    times = [round(t.timestamp.timestamp() * 1000) for t in own if t.timestamp is not None]
-    return [touch for touch in merged.values() if touch.confidence > 0], max([profile.last_seen, *times])
+
+def _ranked(placed: Placed) -> Ranked:
+    return Ranked(
+        item_id=placed.item_id,
+        score=placed.score,
+        rank=placed.rank,
+        reasons=tuple(Reason(kind=each.kind, item_id=each.item_id) for each in placed.reasons),  # type: ignore[arg-type]
+        source=placed.source,
+    )

@@ -12,6 +12,7 @@ SECONDS = Histogram(
     ["route"],
     buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5),
 )
+HOOKS_FAILED = Counter("kindred_hooks_failed", "Answers that a hook could not be told of, by hook", ["hook"])
 EVENTS = Counter("kindred_events", "Events from callers by outcome", ["outcome"])
 
 

@@ -31,6 +31,11 @@ class Touched(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The event's canonical name."""
         return canonical(self.event)
 
+    @property
+    def at(self) -> int | None:
+        """Its time in ms UTC, None where only the order is known."""
+        return None if self.timestamp is None else round(self.timestamp.timestamp() * 1000)
+
 
 class Filter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the slate is limited to; `max_price` in the item's own currency.

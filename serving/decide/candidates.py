@@ -6,15 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from models.histories import History
+from serving.decide.asked import Touch
 from serving.decide.state import Champion, Limits, State
-
-
-class Touch(NamedTuple):
-    """One item of a customer's history: how strongly it ties them, and the strongest event."""
-
-    item_id: str
-    confidence: float
-    event: str
 
 
 class Candidate(NamedTuple):

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from serving.decide.candidates import Candidate, Touch, from_catalogue, from_champion, from_trending, similar
+from serving.decide.asked import Touch
+from serving.decide.candidates import Candidate, from_catalogue, from_champion, from_trending, similar
 from serving.decide.state import Limits, State
 
 BECAUSE: dict[str, str] = {

@@ -10,6 +10,7 @@ from features.items import Item
 from models.arrays import Int32, Mask
 from models.contracts import Model
 from models.interactions import IdMap
+from models.ranker import Ranker
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,35 @@ class Champion:
 
 
 @dataclass(frozen=True)
+class Canary:
+    """A challenger that is tried on a share of the customers."""
+
+    challenger: Champion
+    share: float
+
+
+@dataclass(frozen=True)
+class LoadedRanker:
+    """A loaded ranker of one version."""
+
+    version: str
+    model: Ranker
+
+
+@dataclass(frozen=True)
 class State:
     """Everything that one answer is made from; whoever answers binds it once, so that no answer mixes versions.
 
+    `champion` is that of the first model of the settings that has one, `sources` those of the models after it, in
+    their order; `variant` is "champion" or "canary" in a State that a canary's assignment picked, else empty.
     `trending` holds (item_id, weight), most wanted first; `catalogue` is None until it could be read once.
     """
 
     champion: Champion | None = None
+    sources: tuple[Champion, ...] = ()
+    canary: Canary | None = None
+    variant: str = ""
+    ranker: LoadedRanker | None = None
     catalogue: Mapping[str, Item] | None = None
     trending: tuple[tuple[str, float], ...] = ()
     repeatable: frozenset[str] = field(default_factory=frozenset)

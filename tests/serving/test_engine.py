@@ -10,7 +10,8 @@ import redis
 from features.profiles import Profile
 from features.settings import Settings
 from serving import engine as engine_module
-from serving.engine import Engine
+from serving.engine import Engine, Served
+from serving.metrics import HOOKS_FAILED
 from serving.schema import Filter, RecommendRequest, RecommendResponse, SimilarRequest, Touched, parse_recommend
 from tests.profiles import message, profile
 from tests.serving.decide.fake import shop, state
@@ -137,7 +138,7 @@ def test_without_redis_the_answer_comes_from_memory_and_says_so(engine: Engine) 
     answer = ask(engine, Profiles(None), user_id="u", n=2)
     assert items(answer) == "ea"
     assert answer.degraded == ("profile",)
-    assert ask(engine, Profiles(None), user_id="u", after="m1").degraded == ("profile", "after")
+    assert ask(engine, Profiles(None), user_id="u", after="m1").degraded == ("after", "profile")
     away = Profiles(viewed("a", 1_000), None)
     assert ask(engine, away, user_id="u", after="m1").as_of == "1970-01-01T00:00:01.000Z"
 
@@ -161,3 +162,37 @@ def test_what_a_stateless_client_says_it_bought_is_not_shown_and_what_it_gave_ba
     assert "a" not in items(ask(engine, Profiles(), history=bought))
     back = (*bought, Touched(item_id="a", event="Order Refunded"))
     assert "a" in items(ask(engine, Profiles(), history=back))
+
+
+class Told:
+    """A hook that remembers what it was told, and fails where it is to."""
+
+    def __init__(self, fails: bool = False) -> None:
+        self.fails = fails
+        self.served: list[Served] = []
+
+    def log(self, served: Served) -> None:
+        self.served.append(served)
+        if self.fails:
+            raise OSError("full")
+
+
+def test_the_hooks_are_told_of_every_slate_for_a_customer(engine: Engine) -> None:
+    kept, shadow = Told(), Told()
+    engine.exposures, engine.shadow = kept, shadow.log
+    answer = ask(engine, Profiles(None), user_id="u", anonymous_id="v", placement="home", n=2)
+    (served,) = kept.served
+    assert shadow.served == [served]
+    assert (served.request_id, served.user_id, served.anonymous_id) == ("r1", "u", "v")
+    assert (served.asked.customer, served.asked.placement, served.degraded) == ("u:u", "home", ("profile",))
+    assert [placed.item_id for placed in served.decision.slate] == [entry.item_id for entry in answer.items]
+    assert served.decision.champion == ("known", "7")
+
+
+def test_a_hook_that_fails_costs_no_answer_and_is_counted(engine: Engine) -> None:
+    told = Told(fails=True)
+    engine.exposures, engine.shadow = told, told.log
+    before = [HOOKS_FAILED.labels(name)._value.get() for name in ("exposures", "shadow")]
+    assert items(ask(engine, Profiles(), user_id="u", n=2)) == "ea"
+    after = [HOOKS_FAILED.labels(name)._value.get() for name in ("exposures", "shadow")]
+    assert [now - then for now, then in zip(after, before, strict=True)] == [1, 1]

@@ -1,6 +1,7 @@
 """Each source of candidates on its own."""
 
-from serving.decide.candidates import Candidate, Touch, from_catalogue, from_champion, from_trending, similar
+from serving.decide.asked import Touch
+from serving.decide.candidates import Candidate, from_catalogue, from_champion, from_trending, similar
 from serving.decide.state import Champion, Limits, State
 from tests.serving.decide.fake import shop, state
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.decide.candidates import Candidate, Touch
+from serving.decide.asked import Touch
+from serving.decide.candidates import Candidate
 from serving.decide.rank import like, reason, slate
 from serving.decide.state import Limits, State
 from tests.serving.decide.fake import shop, state
