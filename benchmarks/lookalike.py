@@ -34,9 +34,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.arrays import Float32, Mask
-from models.customer_space import CustomerSpace
+from models.customers.customer_space import CustomerSpace
+from models.customers.lookalike import Lookalike, LookalikeConfig
 from models.interactions import Interactions
-from models.lookalike import Lookalike, LookalikeConfig
 from pipelines import console
 from pipelines.imports.cells import categoriser
 from pipelines.imports.columns import mapping_from

@@ -1,4 +1,4 @@
-"""Mathematics over arrays: one file per model, each with its line in MODELS; the trained files live in MLflow."""
+"""Mathematics over arrays: a file per model, in rooms by kind, each with its line here; trained files are in MLflow."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -8,16 +8,16 @@ from features.errors import BadInput, BrokenArtifact
 from models import artifacts
 from models.als import Als
 from models.blend import Blend
-from models.churn import Churn
-from models.clusters import Clusters
 from models.contracts import Model
-from models.customer_space import CustomerSpace
-from models.ease import Ease
-from models.graph_filter import GraphFilter
-from models.item_knn import ItemKnn
-from models.lookalike import Lookalike
-from models.sasrec import SasRec
-from models.session_knn import SessionKnn
+from models.customers.churn import Churn
+from models.customers.clusters import Clusters
+from models.customers.customer_space import CustomerSpace
+from models.customers.lookalike import Lookalike
+from models.linear.ease import Ease
+from models.linear.graph_filter import GraphFilter
+from models.linear.item_knn import ItemKnn
+from models.sasrec.model import SasRec
+from models.sessions.session_knn import SessionKnn
 from models.trending import Trending
 from models.two_tower import TwoTower
 

@@ -15,15 +15,15 @@ from models import artifacts
 from models.als import Als
 from models.arrays import Csr, Float32, Int32, Mask
 from models.contracts import Model, Progress, Slates
-from models.ease import Ease
-from models.graph_filter import GraphFilter
 from models.histories import Histories, History
 from models.holdout import hold_out
 from models.interactions import IdMap, Interactions
+from models.linear.ease import Ease
+from models.linear.graph_filter import GraphFilter
 from models.mixing import AGAIN, mixed, weigh
 from models.ranking import in_blocks, top
-from models.sasrec import SasRec
-from models.session_knn import SessionKnn
+from models.sasrec.model import SasRec
+from models.sessions.session_knn import SessionKnn
 from models.trending import Trending
 
 MEMBERS: dict[str, type[Model]] = {

@@ -31,9 +31,9 @@ import pandas as pd
 from features.offline import EventLog, training_frame
 from features.online import connect
 from features.settings import from_environment
-from models.calibration import reliability
-from models.churn import Churn
-from models.churn_inputs import inputs_of, wanted
+from models.customers.calibration import reliability
+from models.customers.churn import Churn
+from models.customers.churn_inputs import inputs_of, wanted
 from models.registry import Registry
 from pipelines.benchmark_churn import benchmark_log
 from pipelines.embedded import parts

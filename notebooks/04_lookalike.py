@@ -31,8 +31,8 @@ import pandas as pd
 from features.offline import EventLog, interactions
 from features.online import connect
 from features.settings import from_environment
-from models.customer_space import ACTIVITY, CustomerSpace
-from models.lookalike import Lookalike
+from models.customers.customer_space import ACTIVITY, CustomerSpace
+from models.customers.lookalike import Lookalike
 from pipelines.embedded import parts
 from pipelines.imports.columns import mapping_from
 from pipelines.imports.job import import_events

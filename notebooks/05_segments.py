@@ -31,7 +31,7 @@ import pandas as pd
 from features.offline import EventLog, training_frame
 from features.online import connect
 from features.settings import from_environment
-from models.cluster_columns import table
+from models.customers.cluster_columns import table
 from pipelines.embedded import parts
 from pipelines.imports.columns import mapping_from
 from pipelines.imports.job import import_events

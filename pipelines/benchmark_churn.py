@@ -13,12 +13,12 @@ from scipy.special import expit
 
 from features.errors import BadInput
 from features.offline import EventLog, interactions
-from models.bg_nbd import BgNbd
-from models.churn import Churn
 from models.contracts import Progress
-from models.encoding import Encoding, Float64, Inputs
-from models.folds import grouped_folds
-from models.linear import Line
+from models.customers.bg_nbd import BgNbd
+from models.customers.churn import Churn
+from models.customers.encoding import Encoding, Float64, Inputs
+from models.customers.folds import grouped_folds
+from models.customers.line import Line
 from pipelines.labelled_table import Labelled
 from training.churn import DAY_MS, LAST, ORDER, Examples, Task, examples, split
 from training.classification import METRICS, measure, telltales

@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.errors import BadInput
-from models.bg_nbd import BgNbd
-from models.gamma_gamma import GammaGamma
+from models.customers.bg_nbd import BgNbd
+from models.customers.gamma_gamma import GammaGamma
 from pipelines.imports.cells import identifier, moment, number
 from pipelines.imports.columns import Mapping, bind
 from pipelines.imports.lines import Refused

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import BadInput
-from models.encoding import Inputs
+from models.customers.encoding import Inputs
 from pipelines.imports.cells import text
 from pipelines.imports.lines import Refused
 from pipelines.imports.rows import Rows

@@ -18,10 +18,10 @@ from features.errors import BadInput
 from features.identity import Edge
 from features.offline import EventLog, component_ids, interactions, read_edges, summary, training_frame
 from features.table import Table
-from models.churn import Churn
-from models.churn_inputs import inputs_of, wanted
 from models.contracts import Progress
-from models.encoding import Inputs
+from models.customers.churn import Churn
+from models.customers.churn_inputs import inputs_of, wanted
+from models.customers.encoding import Inputs
 from training.classification import measure, telltales
 
 DAY_MS = 86_400_000

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
-from models.calibration import ece
-from models.encoding import Inputs, is_text, texts_of
+from models.customers.calibration import ece
+from models.customers.encoding import Inputs, is_text, texts_of
 
 Float64 = NDArray[np.float64]
 METRICS = ("auc", "pr_auc", "log_loss", "brier", "ece")

@@ -15,8 +15,8 @@ from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from features.errors import BadInput
 from features.offline import EventLog, component_ids, read_columns, read_edges, training_frame
-from models.cluster_columns import COLUMNS, DAY_MS, WINDOW_DAYS, Column, Float64, is_idle, rates_of, table
-from models.clusters import Clusters, ClustersConfig
+from models.customers.cluster_columns import COLUMNS, DAY_MS, WINDOW_DAYS, Column, Float64, is_idle, rates_of, table
+from models.customers.clusters import Clusters, ClustersConfig
 
 WINDOW_MS = int(WINDOW_DAYS * DAY_MS)
 BOOTSTRAPS = 5

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from features.offline import EventLog
-from models.clusters import Clusters
 from models.contracts import Progress
+from models.customers.clusters import Clusters
 from training import churn as churning
 from training import clusters as clustering
 from training import lookalike as alike

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from features.errors import BadInput
 from features.offline import EventLog, training_frame
 from models.arrays import Float32, Mask
-from models.customer_space import CustomerSpace, activity
+from models.customers.customer_space import CustomerSpace, activity
+from models.customers.lookalike import Lookalike, LookalikeConfig
 from models.interactions import IdMap, Interactions
-from models.lookalike import Lookalike, LookalikeConfig
 from training import audiences, datasets
 from training.splits import time_split
 

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from models import artifacts
-from models.churn import Churn
-from models.clusters import Clusters
-from models.customer_space import CustomerSpace, activity
+from models.customers.churn import Churn
+from models.customers.clusters import Clusters
+from models.customers.customer_space import CustomerSpace, activity
+from models.customers.lookalike import Lookalike
 from models.histories import Histories, History
-from models.lookalike import Lookalike
 
 
 class Notebook(Protocol):

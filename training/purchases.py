@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.errors import BadInput
-from models.bg_nbd import Purchases
+from models.customers.bg_nbd import Purchases
 
 DAY = 86_400_000
 DAYS_OF_WEEK = 7.0

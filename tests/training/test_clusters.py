@@ -9,8 +9,8 @@ import pytest
 from features.errors import BadInput
 from features.events import decode, iso
 from features.offline import EventLog, LoggedEvent, append_events
-from models.cluster_columns import COLUMNS, DAY_MS
-from models.clusters import Clusters, ClustersConfig
+from models.customers.cluster_columns import COLUMNS, DAY_MS
+from models.customers.clusters import Clusters, ClustersConfig
 from training import clusters
 
 NOW = 1_700_000_000_000

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from features.errors import BadInput
-from models.customer_space import CustomerSpace
+from models.customers.customer_space import CustomerSpace
+from models.customers.lookalike import Lookalike
 from models.interactions import IdMap
-from models.lookalike import Lookalike
 from tests.tastes import DAY_MS, two_tastes
 from training import audiences, datasets, lookalike
 

@@ -1,0 +1,1 @@
+"""Models of customers, not of slates: churn, value, clusters, who is like whom."""

@@ -1,0 +1,1 @@
+"""Linear filters: items by items, fitted in closed form or by counting."""

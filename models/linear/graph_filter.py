@@ -1,0 +1,186 @@
+"""Graph filter: what a history says, passed over the graph of items and users, once and through its low frequencies.
+
+Both parts are asked exactly: the first walks from the history's items to their users and on to what those took, the
+second goes through the leading singular vectors. No item-item matrix is made, so nothing is cut.
+
+Sources: Shen et al. How Powerful is Graph Convolution for Recommendation? CIKM 2021 (GF-CF). Halko, Martinsson, Tropp.
+Finding Structure with Randomness. SIAM Review 2011.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
+
+from features.errors import BrokenArtifact, NotFitted
+from models import artifacts
+from models.arrays import Csr, Float32, Int32, Mask
+from models.contracts import Progress, Slates
+from models.histories import Histories, History, newest_places
+from models.interactions import IdMap, Interactions
+from models.linear.item_weights import bounded, power, scaled, sums
+from models.ranking import in_blocks, top
+from models.trending import popularity
+
+TRACE = 1e-6  # of the best score: what popularity may add, so that what is out of reach has an order too
+
+
+@dataclass(frozen=True)
+class GraphFilterConfig:
+    """scores = taste (d^-inward X' D^-modesty X d^-outward + low_pass * d^-lift V V' d^lift).
+
+    X and the taste are log(1 + weight), D what each user took in all, d what each item was taken, V the `rank` first
+    right singular vectors of D^-1/2 X d^-1/2. The exponents and `low_pass` are those of the paper; `lift` raises what
+    is popular. `half_life_days` is that of the popularity list, which an empty history gets.
+    """
+
+    rank: int = 512
+    modesty: float = 1.0
+    inward: float = 0.5
+    outward: float = 0.5
+    low_pass: float = 0.3
+    lift: float = 0.5
+    half_life_days: float = 7.0
+
+
+class GraphFilter:
+    """The graph with its edges weighed, the singular vectors, and the popularity list."""
+
+    name: ClassVar[str] = "graph_filter"
+    settings: ClassVar[type[GraphFilterConfig]] = GraphFilterConfig
+
+    def __init__(self, config: GraphFilterConfig | None = None, seed: int = 0) -> None:
+        self._config = config or GraphFilterConfig()
+        self._seed = seed
+        self._items = IdMap(())
+
+    @property
+    def items(self) -> IdMap:
+        """The catalogue that it was fitted on."""
+        self._check_fitted()
+        return self._items
+
+    @property
+    def params(self) -> dict[str, float | int | str]:
+        """Its configuration and seed."""
+        return {**asdict(self._config), "seed": self._seed}
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """How many singular vectors there were to take."""
+        self._check_fitted()
+        return {"rank_found": float(self._vectors.shape[1])}
+
+    def fit(self, interactions: Interactions, progress: Progress | None = None) -> Self:
+        """Weigh the graph and find its singular vectors."""
+        liked = popularity(interactions, self._config.half_life_days)
+        taken = bounded(interactions.matrix, self._seed).log1p()
+        even = scaled(taken, power(sums(taken, 1), -0.5), power(sums(taken, 0), -0.5))
+        with threadpool_limits(1, "blas"):
+            vectors = singular_vectors(even, self._config.rank if self._config.low_pass else 0, self._seed)
+        self._hold(interactions.items, taken, vectors, liked)
+        if progress is not None:
+            progress(1, 1)
+        return self
+
+    def scores(self, histories: Histories) -> Float32:
+        """Exact; items out of reach by popularity."""
+        self._check_fitted()
+        taste = histories.matrix.log1p()
+        walked = scaled(taste, columns=self._inward) @ self._taken_by
+        scores: Float32 = (scaled(walked, columns=self._modest) @ self._takes).toarray()
+        scores += ((scaled(taste, columns=self._low) @ self._vectors) @ self._vectors.T) * self._lift
+        best = np.abs(scores).max(axis=1, keepdims=True)
+        scores += best * (self._popularity * np.float32(TRACE / self._popularity.max()))
+        scores[histories.counts == 0] = self._popularity
+        return scores
+
+    def recommend(self, histories: Histories, k: int, exclude: Csr | None = None) -> Slates:
+        """Exact ranking of all items."""
+        return in_blocks(self.scores, histories, k, exclude)
+
+    def recommend_one(self, history: History, k: int, allowed: Mask | None = None) -> Slates:
+        """Exact ranking of all items that are allowed."""
+        self._check_fitted()
+        return top(self.scores(Histories.of([history], len(self._items)))[0], k, allowed)
+
+    def similar(self, item: int, k: int, allowed: Mask | None = None) -> Slates:
+        """By the angle between the items' users, whose votes count less the more they took; the rest is padding."""
+        self._check_fitted()
+        walked = scaled(self._taken_by[[item]], columns=self._modest) @ self._takes
+        row = walked.toarray()[0] * self._outward
+        scores = np.where(row > 0, row, -np.inf).astype(np.float32)
+        scores[item] = -np.inf
+        return top(scores, k, allowed)
+
+    def because(self, history: History, slate: Int32) -> Int32:
+        """A score is a sum over the history: its largest part is the reason."""
+        self._check_fitted()
+        reasons = np.full(len(slate), -1, dtype=np.int32)
+        taste = Histories.of([history], len(self._items)).matrix.log1p()
+        if not taste.nnz or not len(slate):
+            return reasons
+        parts = self._parts(taste.indices, np.maximum(slate, 0)) * taste.data[:, None]
+        best = parts.argmax(axis=0)
+        moved = (parts[best, np.arange(len(slate))] > 0) & (slate >= 0)
+        reasons[moved] = newest_places(history, taste.indices[best[moved]])
+        return reasons
+
+    def save(self, folder: Path) -> None:
+        """Write model.json, items.json and arrays.npz."""
+        self._check_fitted()
+        arrays = {"vectors": self._vectors, "popularity": self._popularity}
+        taken = artifacts.sparse_arrays("taken", self._taken)
+        artifacts.write(folder, self.name, self.params, self._items, {**arrays, **taken})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The model as it was saved."""
+        floats, integers = artifacts.sparse_shapes("taken")
+        shapes = {"vectors": (-1, 0), "popularity": (-1,), **floats}
+        params, items, arrays = artifacts.read(folder, cls.name, shapes, integers)
+        taken = artifacts.sparse_matrix(arrays, "taken", (len(arrays["taken_indptr"]) - 1, len(items)))
+        try:
+            model = cls(cls.settings(**{key: params[key] for key in asdict(cls.settings())}), int(params["seed"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise BrokenArtifact(f"model.json in {folder} lacks or misstates {error}") from error
+        model._hold(items, taken, arrays["vectors"], arrays["popularity"])
+        return model
+
+    def _check_fitted(self) -> None:
+        if not len(self._items):
+            raise NotFitted("graph_filter has no graph yet: call fit() or load() first")
+
+    def _hold(self, items: IdMap, taken: Csr, vectors: Float32, liked: Float32) -> None:
+        config, degrees = self._config, sums(taken, 0)
+        self._items, self._taken, self._vectors, self._popularity = items, taken, vectors, liked
+        self._inward, self._outward = power(degrees, -config.inward), power(degrees, -config.outward)
+        self._modest = power(sums(taken, 1), -config.modesty)
+        self._low = power(degrees, -config.lift) * np.float32(config.low_pass)
+        self._lift = power(degrees, config.lift)
+        self._takes = scaled(taken, columns=self._outward)
+        self._taken_by = csr_matrix(taken.T)
+
+    def _parts(self, items: Int32, slate: Int32) -> Float32:
+        """(h, k) what each item of a history adds to each of the slate, per unit of taste."""
+        walked = scaled(self._taken_by[items], self._inward[items], self._modest)
+        first = (walked @ self._taken_by[slate].T).toarray() * self._outward[slate]
+        low = (self._vectors[items] * self._low[items, None]) @ self._vectors[slate].T * self._lift[slate]
+        parts: Float32 = first + low
+        return parts
+
+
+def singular_vectors(matrix: Csr, rank: int, seed: int, rounds: int = 5) -> Float32:
+    """(n_columns, rank) float32 first right singular vectors, by power iterations on a random start."""
+    rank = min(rank, *matrix.shape)
+    wide = min(rank + 32, *matrix.shape)
+    across = matrix.T.tocsr()
+    basis = np.random.default_rng(seed).standard_normal((matrix.shape[1], wide)).astype(np.float32)
+    for _ in range(rounds):
+        basis = np.linalg.qr(across @ (matrix @ basis))[0]
+    seen = matrix @ basis
+    _, turned = np.linalg.eigh(seen.T @ seen)
+    return np.asarray(basis @ turned[:, ::-1][:, :rank], dtype=np.float32)

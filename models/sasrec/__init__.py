@@ -1,0 +1,1 @@
+"""A transformer over what came when: its model, its fit, its net."""

@@ -1,0 +1,1 @@
+"""Sessions like this one: neighbours and what follows what; nothing trained."""

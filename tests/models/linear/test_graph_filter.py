@@ -1,0 +1,68 @@
+"""The filter against its formula, written out densely."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix, random_array
+
+from models.arrays import Float32
+from models.histories import History
+from models.linear.graph_filter import GraphFilter, GraphFilterConfig, singular_vectors
+from tests.tastes import checkerboard, two_tastes
+from training import datasets
+
+CONFIG = GraphFilterConfig(rank=4, modesty=0.6, inward=0.7, outward=0.3, lift=0.4)
+WORLD = datasets.interactions(datasets.checked(two_tastes(days=20)))
+
+
+def dense(config: GraphFilterConfig) -> Float32:
+    """What one unit of taste for an item (row) adds to each other (column), in double precision."""
+    taken = np.log1p(WORLD.matrix.toarray().astype(np.float64))
+    took, degrees = taken.sum(axis=1), taken.sum(axis=0)
+    first = degrees[:, None] ** -config.inward * (taken.T @ (taken * took[:, None] ** -config.modesty))
+    _, _, vectors = np.linalg.svd(taken * took[:, None] ** -0.5 * degrees**-0.5)
+    low = vectors[: config.rank].T @ vectors[: config.rank]
+    weights = first * degrees**-config.outward
+    weights += config.low_pass * degrees[:, None] ** -config.lift * low * degrees**config.lift
+    return np.asarray(weights, dtype=np.float32)
+
+
+@pytest.mark.parametrize("config", [CONFIG, replace(CONFIG, low_pass=0.0)])
+def test_the_scores_are_those_of_the_formula(config: GraphFilterConfig) -> None:
+    found = GraphFilter(config).fit(WORLD).scores(WORLD.histories)
+    expected = np.log1p(WORLD.matrix.toarray()) @ dense(config)
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+def test_what_no_path_leads_to_is_ordered_by_popularity() -> None:
+    board = checkerboard()
+    found = GraphFilter(replace(CONFIG, low_pass=0.0)).fit(board)
+    other = np.arange(1, 10, 2) if board.histories[0].items[0] % 2 == 0 else np.arange(0, 10, 2)
+    scores = found.scores(board.histories.rows(0, 1))[0, other]
+    assert (scores > 0).all()
+
+
+def test_the_singular_vectors_are_those_of_the_exact_decomposition() -> None:
+    matrix = csr_matrix(random_array((60, 40), density=0.2, rng=np.random.default_rng(0), dtype=np.float32))
+    found = singular_vectors(matrix, 5, seed=0)
+    _, _, exact = np.linalg.svd(matrix.toarray())
+    np.testing.assert_allclose(found @ found.T, exact[:5].T @ exact[:5], atol=1e-3)
+
+
+def test_a_graph_smaller_than_the_rank_is_no_trouble() -> None:
+    few = datasets.interactions(datasets.checked(two_tastes(days=5, users=4, items=4)))
+    assert np.isfinite(GraphFilter(replace(CONFIG, rank=64)).fit(few).scores(few.histories)).all()
+
+
+def test_the_reason_is_the_largest_part_of_the_score() -> None:
+    model = GraphFilter(CONFIG).fit(WORLD)
+    history = History(np.array([15, 2, 5], dtype=np.int32), np.array([1, 5, 5], dtype=np.float32))
+    slate = np.array([3, 12, 18], dtype=np.int32)
+    parts = np.log1p(history.weights)[:, None] * dense(CONFIG)[history.items][:, slate]
+    assert model.because(history, slate).tolist() == parts.argmax(axis=0).tolist()
+
+
+def test_like_items_are_those_that_the_same_people_take() -> None:
+    rows, _ = GraphFilter(CONFIG).fit(WORLD).similar(3, 9)
+    assert set(rows.tolist()) == set(range(10)) - {3}
