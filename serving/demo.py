@@ -1,6 +1,7 @@
 """What the demo's page asks for beside the public API; these routes exist in the demo only."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from features.events import customer_of, iso
@@ -56,7 +57,7 @@ async def profile(engine: Engine, user_id: str | None, anonymous_id: str | None)
 
 def items(state: State, ids: list[str]) -> dict[str, Any]:
     """What the catalogue says of some items; those that it doesn't know are left out."""
-    known = state.catalogue or {}
+    known: Mapping[str, Item] = state.catalogue or {}
     return {"items": [_item(known[item_id]) for item_id in ids if item_id in known]}
 
 
@@ -72,7 +73,7 @@ def _counts(profile: Profile) -> dict[str, int]:
 
 
 def _recent(state: Profile, shop: State) -> list[dict[str, Any]]:
-    known = shop.catalogue or {}
+    known: Mapping[str, Item] = shop.catalogue or {}
     rows = []
     for item_id, _, event, at in state.history()[:RECENT]:
         item = known.get(item_id, Item(item_id=item_id))

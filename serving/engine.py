@@ -14,7 +14,8 @@ from features.profiles import Profile
 from features.settings import Settings
 from serving.decide.asked import Asked, Stated, bought_of, newest_of, touches_of
 from serving.decide.decision import Decision, Placed, decide
-from serving.decide.state import Limits, State
+from serving.decide.limits import Limits, Where
+from serving.decide.state import State
 from serving.following import Follower
 from serving.metrics import HOOKS_FAILED
 from serving.schema import (
@@ -162,7 +163,7 @@ def _asked(request: RecommendRequest, profile: Profile, now: int) -> Asked:
 
 
 def _limits(wanted: Filter) -> Limits:
-    return Limits(frozenset(wanted.category), wanted.max_price)
+    return Limits(Where(categories=frozenset(wanted.category), max_price=wanted.max_price))
 
 
 def _answer(request_id: str, asked: Asked, decision: Decision, degraded: set[str]) -> RecommendResponse:

@@ -7,7 +7,7 @@ is there, says so, and tries again.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,16 @@ from typing import Any
 import numpy as np
 
 from features.errors import KindredError, Unavailable
-from features.items import Item
 from features.online import AWAY, CHANNEL, CatalogueReader, ProfileReader, connect, connect_async, popular
 from features.settings import Settings
 from models import load
 from models.contracts import Model
 from models.histories import History
 from models.registry import Registry, Version
-from serving.decide.state import Champion, Columns, State
+from serving.decide.catalogue import Catalogue
+from serving.decide.columns import Columns
+from serving.decide.state import Champion, State, restocked, take
+from serving.decide.trends import EVERYBODY, Trends
 
 POLL_S = 1.0
 TRENDING_S = 2.0
@@ -78,20 +80,17 @@ class Follower:
 
     async def read_catalogue(self) -> None:
         """All items, and the champion's columns anew."""
-        catalogue = await self._reader.all()
+        catalogue = await asyncio.to_thread(Catalogue, await self._reader.all())
         async with self._swapping:
-            champion = self.state.champion
-            if champion is not None:
-                columns = await asyncio.to_thread(Columns, champion.model.items, catalogue)
-                champion = replace(champion, columns=columns)
-            self.state = replace(self.state, catalogue=catalogue, champion=champion)
+            state = await asyncio.to_thread(restocked, self.state, catalogue)
+            self.state = replace(state, trending=self.state.trending)  # whose loop doesn't hold the lock
 
     async def read_trending(self) -> None:
         """What customers turn to, summed over the buckets, in the generation of the features that is live now."""
         await self.profiles.follow()
         totals = await asyncio.to_thread(popular, self._redis, self.settings.buckets, self.profiles.table)
         wanted = sorted(((item_id, float(w)) for item_id, w in totals.items() if w > 0), key=lambda e: (-e[1], e[0]))
-        self.state = replace(self.state, trending=tuple(wanted[:1_000]))
+        self.state = replace(self.state, trending=Trends({EVERYBODY: wanted[:1_000]}))
 
     async def read_registry(self) -> None:
         """Follow the alias `champion` of the first model of the settings that has one.
@@ -158,14 +157,7 @@ class Follower:
             if changed:
                 items = await self._reader.some(sorted(changed))
                 async with self._swapping:
-                    self._take(items)
-
-    def _take(self, changed: Mapping[str, Item | None]) -> None:
-        catalogue = {**(self.state.catalogue or {}), **changed}
-        known = {item_id: item for item_id, item in catalogue.items() if item is not None}
-        if self.state.champion is not None:
-            self.state.champion.columns.update(changed)
-        self.state = replace(self.state, catalogue=known)
+                    take(self.state, items)
 
     async def _keep(self, name: str, every: float, step: Callable[[], Awaitable[None]]) -> None:
         """Do a step again and again; nothing that goes wrong in it ends that."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from features.profiles import Profile
 from features.weights import WEIGHTS
-from serving.decide.state import Limits
+from serving.decide.limits import Limits
 
 Context = Mapping[str, str | int | float | bool | None]
 

@@ -1,13 +1,15 @@
 """Where the items of a slate come from, in order: the champion, then what trends, then what was seen before."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 
 from models.histories import History
 from serving.decide.asked import Touch
-from serving.decide.state import Champion, Limits, State
+from serving.decide.limits import NONE, Limits
+from serving.decide.state import Champion, State
 
 
 class Candidate(NamedTuple):
@@ -36,21 +38,25 @@ def from_champion(
     ]
 
 
-def from_trending(state: State, limits: Limits, exclude: set[str]) -> Iterator[Candidate]:
-    """What most customers turn to, most wanted first; without a catalogue nothing is known to be within limits."""
-    for item_id, weight in state.trending:
-        item = (state.catalogue or {}).get(item_id)
-        permitted = limits == Limits() if state.catalogue is None else item is not None and limits.permits(item)
-        if permitted and item_id not in exclude:
-            yield Candidate(item_id, weight, "trending", None)
+def from_trending(
+    state: State, limits: Limits, hidden: set[str], k: int, keys: tuple[str, ...] = ()
+) -> list[Candidate]:
+    """The k that customers turn to most; without a catalogue nothing is known to be within limits."""
+    listed = state.trending.among(keys)
+    if state.catalogue is None:
+        places: Iterable[int] = range(len(listed)) if limits == NONE else ()
+    else:
+        rows = state.trending.rows(keys, state.catalogue.columns)
+        known = np.flatnonzero(rows >= 0)
+        places = known[state.catalogue.columns.within(limits)[rows[known]]].tolist()
+    shown = (listed[place] for place in places if listed[place][0] not in hidden)
+    return [Candidate(item_id, weight, "trending", None) for item_id, weight in islice(shown, k)]
 
 
-def from_catalogue(state: State, limits: Limits, exclude: set[str]) -> Iterator[Candidate]:
+def from_catalogue(state: State, limits: Limits, hidden: set[str], k: int) -> list[Candidate]:
     """Whatever else there is, by id: a slate is short only where the shop is."""
-    for item_id in sorted(state.catalogue or {}):
-        item = (state.catalogue or {})[item_id]
-        if item_id not in exclude and limits.permits(item):
-            yield Candidate(item_id, 0.0, "catalogue", None)
+    found = [] if state.catalogue is None else state.catalogue.first(limits, hidden, k)
+    return [Candidate(item_id, 0.0, "catalogue", None) for item_id in found]
 
 
 def similar(champion: Champion, item_id: str, limits: Limits, exclude: Iterable[str], k: int) -> list[Candidate]:

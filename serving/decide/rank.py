@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from serving.decide.asked import Touch
 from serving.decide.candidates import Candidate, from_catalogue, from_champion, from_trending, similar
-from serving.decide.state import Limits, State
+from serving.decide.limits import Limits
+from serving.decide.state import State
 
 BECAUSE: dict[str, str] = {
     "Order Completed": "because_you_bought",
@@ -45,17 +46,17 @@ def reason(candidate: Candidate) -> tuple[str, str | None]:
 def _sources(state: State, history: list[Touch], limits: Limits, hidden: set[str], n: int) -> Iterator[list[Candidate]]:
     if state.champion is not None and history:
         yield from_champion(state.champion, history, limits, hidden, n)
-    yield list(from_trending(state, limits, hidden))
+    yield from_trending(state, limits, hidden, n)
     if state.champion is not None:
         yield from_champion(state.champion, [], limits, hidden, n)
-    yield list(from_catalogue(state, limits, hidden))
+    yield from_catalogue(state, limits, hidden, n)
 
 
 def _alike(state: State, item_id: str, limits: Limits, hidden: set[str], n: int) -> Iterator[list[Candidate]]:
     if state.champion is not None:
         yield similar(state.champion, item_id, limits, hidden, n)
-    yield list(from_trending(state, limits, hidden))
-    yield list(from_catalogue(state, limits, hidden))
+    yield from_trending(state, limits, hidden, n)
+    yield from_catalogue(state, limits, hidden, n)
 
 
 def _filled(sources: Iterable[list[Candidate]], chosen: list[Candidate], n: int) -> list[Candidate]:

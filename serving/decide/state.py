@@ -1,67 +1,14 @@
 """What a decision is made from: a champion with its catalogue columns, swapped as one object."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from features.items import Item
-from models.arrays import Int32, Mask
 from models.contracts import Model
-from models.interactions import IdMap
 from models.ranker import Ranker
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a slate is limited to; `categories` empty means all."""
-
-    categories: frozenset[str] = frozenset()
-    max_price: float | None = None
-
-    def permits(self, item: Item) -> bool:
-        """Whether an item is in stock and within the limits; without a price it is never below a maximum."""
-        if not item.in_stock or (self.categories and item.category not in self.categories):
-            return False
-        return self.max_price is None or (item.price is not None and item.price <= self.max_price)
-
-
-class Columns:
-    """The catalogue as columns in the order of a model's items; what the catalogue lacks is not available.
-
-    Where no catalogue could be read yet, everything the model knows is available: an answer from memory beats none.
-    """
-
-    def __init__(self, ids: IdMap, items: Mapping[str, Item] | None) -> None:
-        self.ids = ids
-        self.available: Mask = np.full(len(ids), items is None)
-        self.price: NDArray[np.float64] = np.full(len(ids), np.nan)  # float32 would round large prices
-        self.category: Int32 = np.full(len(ids), -1, dtype=np.int32)
-        self._codes: dict[str, int] = {}
-        self.update({item_id: items.get(item_id) for item_id in ids.ids} if items else {})
-
-    def update(self, changed: Mapping[str, Item | None]) -> None:
-        """Take changes of the catalogue in; None is an item that was deleted."""
-        for item_id, item in changed.items():
-            row = self.ids.row(item_id)
-            if row < 0:
-                continue
-            self.available[row] = item is not None and item.in_stock
-            if item is not None:
-                self.price[row] = np.nan if item.price is None else item.price
-                self.category[row] = self._codes.setdefault(item.category, len(self._codes))
-
-    def allowed(self, limits: Limits, exclude: Iterable[str]) -> Mask:
-        """(n_items,) what may be shown."""
-        mask = self.available.copy()
-        if limits.categories:
-            mask &= np.isin(self.category, [self._codes.get(name, -2) for name in limits.categories])
-        if limits.max_price is not None:
-            mask &= self.price <= limits.max_price
-        rows = [row for row in map(self.ids.row, exclude) if row >= 0]
-        mask[rows] = False
-        return mask
+from serving.decide.catalogue import Catalogue
+from serving.decide.columns import Columns
+from serving.decide.trends import Trends
 
 
 @dataclass(frozen=True)
@@ -96,7 +43,7 @@ class State:
 
     `champion` is that of the first model of the settings that has one, `sources` those of the models after it, in
     their order; `variant` is "champion" or "canary" in a State that a canary's assignment picked, else empty.
-    `trending` holds (item_id, weight), most wanted first; `catalogue` is None until it could be read once.
+    `catalogue` is None until it could be read once. What changes in the catalogue is taken in between two answers.
     """
 
     champion: Champion | None = None
@@ -104,13 +51,42 @@ class State:
     canary: Canary | None = None
     variant: str = ""
     ranker: LoadedRanker | None = None
-    catalogue: Mapping[str, Item] | None = None
-    trending: tuple[tuple[str, float], ...] = ()
+    catalogue: Catalogue | None = None
+    trending: Trends = field(default_factory=Trends)
     repeatable: frozenset[str] = field(default_factory=frozenset)
 
     def is_repeatable(self, item_id: str) -> bool:
         """Whether an item may be recommended again after it was bought."""
         if "*" in self.repeatable:
             return True
-        item = (self.catalogue or {}).get(item_id)
+        item = None if self.catalogue is None else self.catalogue.get(item_id)
         return item is not None and item.category in self.repeatable
+
+    @property
+    def loaded(self) -> tuple[Champion, ...]:
+        """Every model of slates that is in memory."""
+        canary = () if self.canary is None else (self.canary.challenger,)
+        return (*(() if self.champion is None else (self.champion,)), *self.sources, *canary)
+
+
+def restocked(state: State, catalogue: Catalogue) -> State:
+    """The same with another catalogue: the columns of every model are made anew, which takes a while."""
+
+    def again(champion: Champion) -> Champion:
+        return replace(champion, columns=Columns(champion.model.items, catalogue))
+
+    return replace(
+        state,
+        catalogue=catalogue,
+        champion=None if state.champion is None else again(state.champion),
+        sources=tuple(map(again, state.sources)),
+        canary=None if state.canary is None else replace(state.canary, challenger=again(state.canary.challenger)),
+    )
+
+
+def take(state: State, changed: Mapping[str, Item | None]) -> None:
+    """Take changes of the catalogue in, in place; None is an item that was deleted."""
+    if state.catalogue is not None:
+        state.catalogue.update(changed)
+    for champion in state.loaded:
+        champion.columns.update(changed)

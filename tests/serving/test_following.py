@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from models import create
 from models.interactions import IdMap, Interactions
 from models.registry import Version
 from serving import following
-from serving.decide.state import Columns, Limits
+from serving.decide.columns import Columns
+from serving.decide.limits import NONE
+from serving.decide.trends import EVERYBODY
 from serving.following import Follower
 from tests.serving.decide.fake import shop
 from tests.tastes import checkerboard
@@ -113,7 +115,7 @@ def version(follower: Follower) -> str:
 def available(follower: Follower) -> int:
     """How many of the champion's items may be shown."""
     assert follower.state.champion is not None
-    return int(follower.state.champion.columns.allowed(Limits(), ()).sum())
+    return int(follower.state.champion.columns.allowed(NONE, ()).sum())
 
 
 @pytest.mark.parametrize("order", [("catalogue", "registry"), ("registry", "catalogue")])
@@ -208,7 +210,7 @@ def test_a_change_of_the_catalogue_is_taken_in(follower: Follower) -> None:
     reader.items["new"] = Item(item_id="new", title="New")
     changes(follower, "i001", "i002", "new", "i001")
     assert available(follower) == 8
-    known = follower.state.catalogue or {}
+    known: Mapping[str, Item] = follower.state.catalogue or {}
     assert "i002" not in known
     assert known["new"].title == "New"
 
@@ -262,7 +264,7 @@ def test_trends_are_ordered_by_weight_and_id_without_what_nobody_wants(
     )
     monkeypatch.setattr(follower.profiles, "follow", lambda: asyncio.sleep(0))
     run(follower.read_trending)
-    assert follower.state.trending == (("c", 9.0), ("a", 2.0), ("b", 2.0))
+    assert follower.state.trending.lists[EVERYBODY] == (("c", 9.0), ("a", 2.0), ("b", 2.0))
 
 
 def test_it_starts_without_redis_and_without_a_registry(tmp_path: Path) -> None:

@@ -10,7 +10,10 @@ from models.contracts import Slates
 from models.histories import History
 from models.interactions import IdMap
 from models.ranking import top
-from serving.decide.state import Champion, Columns, State
+from serving.decide.catalogue import Catalogue
+from serving.decide.columns import Columns
+from serving.decide.state import Champion, State
+from serving.decide.trends import EVERYBODY, Trends
 
 
 class Known:
@@ -53,4 +56,9 @@ def state(
         model = Known(scores)
         champion = Champion("known", "7", model, Columns(model.items, catalogue))  # type: ignore[arg-type]
     ordered = sorted((trending or {}).items(), key=lambda entry: (-entry[1], entry[0]))
-    return State(champion=champion, catalogue=catalogue, trending=tuple(ordered), repeatable=repeatable)
+    return State(
+        champion=champion,
+        catalogue=None if catalogue is None else Catalogue(catalogue),
+        trending=Trends({EVERYBODY: ordered}),
+        repeatable=repeatable,
+    )

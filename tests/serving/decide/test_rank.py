@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from serving.decide.asked import Touch
 from serving.decide.candidates import Candidate
+from serving.decide.limits import NONE as EVERYTHING
 from serving.decide.rank import like, reason, slate
-from serving.decide.state import Limits, State
+from serving.decide.state import State
 from tests.serving.decide.fake import shop, state
 
 SCORES = {"a": 4.0, "b": 3.0, "c": 2.0, "d": 1.0}
 SHOP = shop("a", "b", "c", "d", "e", "f")
 VIEW = Touch("a", 1.0, "Product Viewed")
-EVERYTHING = Limits()
 
 
 def order(found: Iterable[Candidate]) -> str:
