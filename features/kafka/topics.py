@@ -35,6 +35,7 @@ TOPICS: dict[str, Topic] = {
     "identity": Topic(16, {"message.timestamp.type": "LogAppendTime"}),
     "items": Topic(4, {"cleanup.policy": "compact"}),
     "events.dead-letter": Topic(4),
+    "exposures": Topic(8, {"message.timestamp.type": "LogAppendTime"}),
 }
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import glob
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,9 @@ _SUMMARY = """
 SELECT count(*) AS events, count(DISTINCT customer) AS customers, min(event_time) AS since, max(event_time) AS until
 FROM log WHERE NOT duplicate
 """
-_EMPTY = """
+EVENTS = """
 SELECT 0::BIGINT AS event_time, 0::BIGINT AS available_at, ''::VARCHAR AS customer, ''::VARCHAR AS message_id,
-       ''::VARCHAR AS event, false AS duplicate,
+       ''::VARCHAR AS event, false AS duplicate, false AS trusted, ''::BLOB AS value,
        []::STRUCT(item_id VARCHAR, quantity DOUBLE, price DOUBLE, category VARCHAR)[] AS items
 WHERE false
 """
@@ -68,20 +69,34 @@ def message_keys(customers: list[str], message_ids: list[str]) -> npt.NDArray[np
     return keys
 
 
-def _query(log: EventLog, sql: str, parameters: dict[str, Any]) -> pd.DataFrame:
-    segments = [segment for source in log.sources() for segment in source.plan()]
+def query(views: Mapping[str, str], sql: str, parameters: dict[str, Any]) -> pd.DataFrame:
+    """What DuckDB answers.
+
+    Args:    views: by the name that `sql` calls each: SQL for its rows, as `view` gives it.
+    """
     with duckdb.connect() as connection:
         connection.execute("SET threads = 2")
         connection.execute("SET preserve_insertion_order = false")
         with contextlib.suppress(duckdb.InvalidInputException):  # a notebook without widgets has no bar to switch off
             connection.execute("SET enable_progress_bar = false")  # it would go to stdout, into somebody's JSON
-        connection.execute(f"CREATE VIEW log AS {_union(segments)}")
+        for name, rows in views.items():
+            connection.execute(f"CREATE VIEW {name} AS {rows}")
         frame: pd.DataFrame = connection.execute(sql, parameters).df()
     return frame
 
 
+def view(log: EventLog, empty: str) -> str:
+    """SQL for all rows of a log; `empty` is SQL for no row of it."""
+    segments = [segment for source in log.sources() for segment in source.plan()]
+    return _union(segments) or empty
+
+
+def _query(log: EventLog, sql: str, parameters: dict[str, Any]) -> pd.DataFrame:
+    return query({"log": view(log, EVENTS)}, sql, parameters)
+
+
 def _union(segments: list[Segment]) -> str:
-    """SQL for all planned rows; a file that a plan reads in part gets a condition of its own."""
+    """SQL for all planned rows, none for no plan; a file that a plan reads in part gets a condition of its own."""
     whole = [segment.path for segment in segments if segment.first <= segment.start]
     files = ", ".join(_quoted(path) for path in whole)
     parts = [f"SELECT * FROM read_parquet([{files}], {_PLAIN})"] if whole else []  # noqa: S608 - our own file names, quoted
@@ -90,7 +105,7 @@ def _union(segments: list[Segment]) -> str:
         for segment in segments
         if segment.first > segment.start
     ]
-    return " UNION ALL ".join(parts) if parts else _EMPTY
+    return " UNION ALL ".join(parts)
 
 
 def _quoted(path: Path) -> str:

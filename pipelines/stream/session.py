@@ -17,6 +17,7 @@ from features.online import AWAY, Client, generations
 from features.settings import Settings
 from features.table import Table
 from pipelines.backfill import restore, restore_identity
+from pipelines.stream.exposures import Exposing
 from pipelines.stream.latency import Latency
 from pipelines.stream.merging import Merging
 from pipelines.stream.processor import Processor
@@ -58,6 +59,7 @@ def run(
     reports = Reports(client, table.generation)
     latency = Latency()
     merging = Merging(client, settings.buckets, table)
+    exposing = Exposing(settings, producer, step)
 
     def processor() -> Processor:
         return Processor(settings, client, producer, lambda: time.time() * 1_000, table, step, latency)
@@ -70,6 +72,7 @@ def run(
                 with contextlib.closing(Session(settings, client, processor, stopping, reports, merging)) as session:
                     while not stopping():
                         session.turn()
+                        exposing.check()
             except _StoppingError:
                 return
             except (Fenced, Rewound, Overloaded, Unavailable, *AWAY) as error:
@@ -77,6 +80,7 @@ def run(
                 _wait(AGAIN_AFTER_S, stopping)
     finally:
         merging.close()
+        exposing.close()
         producer.close()
 
 
