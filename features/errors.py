@@ -58,6 +58,10 @@ class Rewound(KindredError):
         self.stored = stored
 
 
+class Overtaken(KindredError):
+    """Somebody else has moved what a decision was built on: look again and decide again."""
+
+
 class Overloaded(KindredError):
     """More work waits than may wait: send less, or send it again later."""
 

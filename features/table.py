@@ -113,6 +113,10 @@ class Table:
         parts = [self.fingerprint(part) for part in feature.parts]
         return _digest([*meaning, parts, _weights(feature), feature.entity], 4)
 
+    def means(self, name: str, fingerprint: str) -> bool:
+        """Whether there is such a feature, and it means what it did when it had this fingerprint."""
+        return name in self.features and self.fingerprint(name) == fingerprint
+
 
 NEWEST = Need("customer", (), "max", "time", "", None, "latest")
 _LATEST = {

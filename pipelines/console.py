@@ -41,3 +41,8 @@ def as_json(value: Any) -> None:
 def say(line: str = "") -> None:
     """One line on stdout."""
     typer.echo(line)
+
+
+def warn(line: str) -> None:
+    """One line on stderr, for what did not stop the work."""
+    typer.echo(f"kindred: {line}", err=True)

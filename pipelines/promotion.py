@@ -1,44 +1,25 @@
-"""Who is champion: the gates that a version must pass, the move of the alias, and the trail that it leaves in tags."""
+"""Who is champion: a version that passes the gates becomes it, the one before comes back; both leave a trail."""
 
-import math
 from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
-from features.errors import BadInput, BrokenArtifact
-from models import facts_of
-from models.registry import CHALLENGER, CHAMPION, Registry, Version
+from features.errors import BadInput
+from models.registry import CHAMPION, Registry, Version
+from models.registry.moves import crown
+from models.registry.trail import Entry, Gate, Refusal, refusals, trail
+from pipelines import gates
+from pipelines.parity import Parity
 
-QUALITY = {"churn": "auc", "clusters": "silhouette", "lookalike": "auc"}  # of a model of items ndcg_at_10
-RECALL = "index_recall_at_20"
-LEAST_RECALL = 0.95
-TRAIL = "kindred.audit."
-NEEDED = ("ndcg_at_10", "recall_at_10", "coverage_at_10")  # of a model of items
-
-
-class Gate(msgspec.Struct, frozen=True):
-    """One condition of a promotion, as asked and as found."""
-
-    gate: str
-    value: str
-    bound: str
-    passed: bool
-
-
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the audit trail, kept as a tag of the version that became champion; `at` is ms UTC."""
-
-    at: int
-    action: str
-    who: str
-    previous: str
-    forced: bool
-    gates: tuple[Gate, ...] = ()
+MOVES = ("promote", "rollback", "automatic rollback", "accept ungated")  # what makes a version champion
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
-    """A version as `kindred models` shows it; `created` is ms UTC, `trail` oldest first."""
+    """A version as `kindred models` shows it; `created` is ms UTC, `trail` and `refusals` oldest first.
+
+    `share` is of the customers, 0 where it isn't a canary; `ungated` is a champion that was set by hand.
+    """
 
     name: str
     version: str
@@ -47,6 +28,9 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, float]
     commit: str
     trail: tuple[Entry, ...]
+    refusals: tuple[Refusal, ...] = ()
+    share: float = 0.0
+    ungated: bool = False
 
 
 class Promotion(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,38 +43,75 @@ class Promotion(msgspec.Struct, frozen=True, kw_only=True):
     gates: tuple[Gate, ...]
 
 
-def promote(registry: Registry, name: str, version: str, force: bool, who: str, now: int, cache: Path) -> Promotion:
+def promote(
+    registry: Registry,
+    name: str,
+    version: str,
+    force: bool,
+    who: str,
+    now: int,
+    cache: Path,
+    why: str = "",
+    parity: Parity | None = None,
+) -> Promotion:
     """Move `champion` to the version if every gate passes, or if forced, which the trail then says.
 
-    Args:    who: for the trail; now: ms UTC; cache: where files are fetched to, the same folder that serving uses.
-    Raises:  BadInput: there is no such version; BrokenArtifact: its files are damaged, which no force overrides.
+    Args:    who, why: for the trail; now: ms UTC; cache: where files are fetched to, the same folder that serving uses;
+             parity: what was found of the live state, None where there is none.
+    Raises:  BadInput: there is no such version; BrokenArtifact: its files are damaged, which no force overrides;
+             Overtaken: somebody else moved the alias meanwhile.
     """
-    candidate = registry.get(name, version)
-    champion = registry.champion(name)
-    gates = (*_quality(registry, candidate, champion), *_of_files(registry, candidate, cache, force))
+    candidate, champion = registry.get(name, version), measured_champion(registry, name)
+    found = gates.of_version(registry, candidate, champion, cache, parity, force)
     previous = "" if champion is None else champion.version
-    promoted = force or all(gate.passed for gate in gates)
+    promoted = force or not gates.stopping(found)
     if promoted and previous != candidate.version:
-        entry = Entry(at=now, action="promote", who=who, previous=previous, forced=force, gates=gates)
-        _move(registry, candidate, entry)
-    return Promotion(name=name, version=version, previous=previous, promoted=promoted, gates=gates)
+        entry = Entry(
+            at=now,
+            action="promote",
+            who=who,
+            previous=previous,
+            forced=force,
+            gates=found,
+            why=why,
+            origin=",".join(candidate.aliases),
+        )
+        crown(registry, candidate, previous, entry)
+    return Promotion(name=name, version=version, previous=previous, promoted=promoted, gates=found)
 
 
-def rollback(registry: Registry, name: str, who: str, now: int) -> Version:
+def rollback(registry: Registry, name: str, who: str, now: int, why: str = "") -> Version:
     """Make the champion before this one champion again.
 
-    Raises:  BadInput: there is no champion, or none before it.
+    Raises:  BadInput: there is no champion, or none before it; Overtaken: somebody else moved the alias meanwhile.
     """
     champion = registry.champion(name)
     if champion is None:
         raise BadInput(f"{name} has no champion to roll back from", "model")
-    promotions = [entry for entry in trail(champion) if entry.action == "promote"]
-    previous = promotions[-1].previous if promotions else ""
+    previous = before(registry, champion)
     if not previous:
         raise BadInput(f"{name} had no champion before version {champion.version}", "model")
     restored = registry.get(name, previous)
-    _move(registry, restored, Entry(at=now, action="rollback", who=who, previous=champion.version, forced=False))
+    origin = ",".join(restored.aliases)
+    entry = Entry(at=now, action="rollback", who=who, previous=champion.version, why=why, origin=origin)
+    crown(registry, restored, champion.version, entry)
     return restored
+
+
+def before(registry: Registry, champion: Version) -> str:
+    """The version that was champion before; of one that was set by hand the last that Kindred knows of; "" for none."""
+    standing = registry.standing(champion.name)
+    record = None if standing is None else standing.record
+    if record is not None and champion.version not in {record.version, record.previous}:
+        return record.version
+    became = [entry for entry in trail(champion) if entry.action in {"promote", "accept ungated"}]
+    return became[-1].previous if became else ""
+
+
+def measured_champion(registry: Registry, name: str) -> Version | None:
+    """The champion with its metrics."""
+    champion = registry.champion(name)
+    return None if champion is None else registry.get(name, champion.version)
 
 
 def listing(registry: Registry, names: Iterable[str]) -> list[Listed]:
@@ -98,78 +119,27 @@ def listing(registry: Registry, names: Iterable[str]) -> list[Listed]:
 
     Raises:  BadInput: an entry of the trail was edited by hand and can't be read.
     """
-    return [
-        Listed(
-            name=name,
-            version=each.version,
-            aliases=each.aliases,
-            created=each.created,
-            metrics=each.metrics,
-            commit=each.tags.get("kindred.commit", ""),
-            trail=trail(each),
-        )
-        for name in names
-        for each in registry.versions(name)
-    ]
-
-
-def trail(version: Version) -> tuple[Entry, ...]:
-    """What happened to a version, oldest first."""
-    entries = []
-    for key, value in version.tags.items():
-        if key.startswith(TRAIL):
-            try:
-                entries.append(msgspec.json.decode(value, type=Entry))
-            except msgspec.MsgspecError as error:
-                raise BadInput(f"tag {key} of {version.name} {version.version} is damaged: {error}", key) from error
-    return tuple(sorted(entries, key=lambda entry: entry.at))
-
-
-def _quality(registry: Registry, candidate: Version, champion: Version | None) -> list[Gate]:
-    quality = QUALITY.get(candidate.name, NEEDED[0])
-    needed = (quality,) if candidate.name in QUALITY else NEEDED
-    gates = [_present(candidate, metric) for metric in needed]
-    found = candidate.metrics.get(quality, math.nan)
-    least = -math.inf
-    if champion is not None:
-        least = registry.get(champion.name, champion.version).metrics.get(quality, -math.inf)
-    bound = "no champion yet" if least == -math.inf else f">= {least:.4g} of the champion"
-    gates.append(Gate(f"{quality} not below the champion's", _shown(found), bound, found >= least))
-    return gates
-
-
-def _present(candidate: Version, metric: str) -> Gate:
-    value = candidate.metrics.get(metric, math.nan)
-    return Gate(f"{metric} is there", _shown(value), "from 0 to 1", 0 <= value <= 1)
-
-
-def _of_files(registry: Registry, candidate: Version, cache: Path, force: bool) -> list[Gate]:
-    """Damaged files would stop the service from following: so a forced promotion of them raises."""
-    bound = "as registered, and it loads"
-    try:
-        facts = facts_of(registry.download(candidate, cache))
-    except BrokenArtifact as error:
-        if force:
-            raise
-        return [Gate("integrity of the files", str(error), bound, False)]
-    gates = [Gate("integrity of the files", "as registered", bound, True)]
-    if RECALL in facts:
-        gates.append(_at_least("recall of the index", facts[RECALL], LEAST_RECALL))
-    return gates
-
-
-def _at_least(gate: str, value: float, bound: float) -> Gate:
-    return Gate(gate, _shown(value), f">= {bound:g}", value >= bound)
-
-
-def _move(registry: Registry, version: Version, entry: Entry) -> None:
-    """The trail first: a champion without an entry would look like one that was set by hand."""
-    registry.set_tag(version.name, version.version, f"{TRAIL}{entry.at:013d}", msgspec.json.encode(entry).decode())
-    registry.set_alias(version.name, CHAMPION, version.version)
-    challenger = registry.alias(version.name, CHALLENGER)
-    if challenger is not None and challenger.version == version.version:
-        registry.remove_alias(version.name, CHALLENGER)
-
-
-def _shown(value: float) -> str:
-    return "missing" if math.isnan(value) else f"{value:.4g}"
+    wanted = list(names)
+    standings = registry.standings(wanted)
+    found = []
+    for name in wanted:
+        standing = standings.get(name)
+        trial, record = (None, None) if standing is None else (standing.trial, standing.record)
+        for each in registry.versions(name):
+            known = trail(each)
+            found.append(
+                Listed(
+                    name=name,
+                    version=each.version,
+                    aliases=each.aliases,
+                    created=each.created,
+                    metrics=each.metrics,
+                    commit=each.tags.get("kindred.commit", ""),
+                    trail=known,
+                    refusals=refusals(each),
+                    share=trial.share if trial is not None and trial.version == each.version else 0.0,
+                    ungated=CHAMPION in each.aliases
+                    and not (any(e.action in MOVES for e in known) and (record is None or record.gated)),
+                )
+            )
+    return found

@@ -8,7 +8,8 @@ from features.events import iso
 from features.items import Item, decode_item
 from features.offline import EventLog, ItemLog, interactions, read_items
 from features.settings import Settings
-from pipelines.promotion import NEEDED, QUALITY, Listed
+from pipelines.gates import NEEDED, QUALITY
+from pipelines.promotion import Listed
 from pipelines.services import commit_of_checkout
 from pipelines.train import Job, Trained, train
 from training import runs
@@ -93,7 +94,7 @@ def _quality(version: Listed) -> str:
 
 
 def model_rows(found: Sequence[Listed]) -> list[tuple[str, ...]]:
-    """Versions as a table: model, version, alias, when, quality, commit, the last entry of its trail."""
+    """Versions as a table: model, version, alias, when, quality, commit, the last entry of its trail, its state."""
     return [
         (
             each.name,
@@ -102,7 +103,25 @@ def model_rows(found: Sequence[Listed]) -> list[tuple[str, ...]]:
             iso(each.created),
             _quality(each),
             each.commit[:8],
-            f"{each.trail[-1].action} by {each.trail[-1].who}, {iso(each.trail[-1].at)}" if each.trail else "",
+            _last(each),
+            _state(each),
         )
         for each in found
     ]
+
+
+def _last(version: Listed) -> str:
+    """What was done to a version last, by whom, when and why."""
+    if not version.trail:
+        return ""
+    last = version.trail[-1]
+    forced = " (forced)" if last.forced else ""
+    return f"{last.action}{forced} by {last.who}, {iso(last.at)}" + (f": {last.why}" if last.why else "")
+
+
+def _state(version: Listed) -> str:
+    """What is to be known of a version beyond its aliases."""
+    said = [f"serves {version.share:.4g}"] if version.share else []
+    said += ["ungated"] if version.ungated else []
+    said += [f"refused {iso(each.at)}: {each.reason}" for each in version.refusals[-1:]]
+    return "; ".join(said)

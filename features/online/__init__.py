@@ -6,6 +6,7 @@ from features.online.catalogue import CHANNEL, CatalogueReader, CatalogueStore
 from features.online.client import AWAY, answers, check, connect, connect_async
 from features.online.identity import IdentityStore
 from features.online.items import ItemReader, item_features
+from features.online.news import MODELS, tell_of_model
 from features.online.popularity import popular
 from features.online.reader import ProfileReader
 from features.online.snapshot import Bucket, customers_of, snapshot
@@ -16,6 +17,7 @@ from features.tiles import Tiles
 __all__ = [
     "AWAY",
     "CHANNEL",
+    "MODELS",
     "Batch",
     "Bucket",
     "BucketCommit",
@@ -38,4 +40,5 @@ __all__ = [
     "item_features",
     "popular",
     "snapshot",
+    "tell_of_model",
 ]

@@ -1,14 +1,22 @@
 """Commands about models."""
 
 # ruff: noqa: PLC0415 - each command imports its job when it is called: MLflow takes seconds, and `--help` needs none
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from features.errors import KindredError
+from features.errors import BadInput, KindredError
 from features.settings import from_environment
 from pipelines import console
 from pipelines.cli.options import Json, Seed, day, duration, now, who
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from models.registry.trail import Gate
+
+Why = Annotated[str, typer.Option("--why", help="The reason, for the audit trail.")]
+End = Annotated[bool, typer.Option("--end", help="End it.")]
 
 app = typer.Typer()
 
@@ -38,19 +46,21 @@ def train(
 @app.command()
 def models(json: Json = False) -> None:
     """Versions, aliases, metrics, and who promoted what when."""
-    from models.registry import Registry
-    from pipelines.embedded import parts
     from pipelines.promotion import listing
+    from pipelines.registry_access import registry_of
     from pipelines.train import TRAINABLE
     from pipelines.training import model_rows
 
-    with parts(from_environment(), "mlflow") as settings, Registry(settings.mlflow) as registry:
-        found = listing(registry, TRAINABLE)
+    with registry_of(from_environment()) as access:
+        found = listing(access.registry, TRAINABLE)
+        trials = access.trials()
     if json:
         console.as_json(found)
-    else:
-        columns = ("model", "version", "alias", "registered", "quality", "commit", "last change")
-        console.table("", columns, model_rows(found))
+        return
+    columns = ("model", "version", "alias", "registered", "quality", "commit", "last change", "state")
+    console.table("", columns, model_rows(found))
+    for line in trials:
+        console.say(line)
 
 
 @app.command()
@@ -58,36 +68,104 @@ def promote(
     model: str,
     version: str,
     force: Annotated[bool, typer.Option("--force", help="Promote although a gate fails; the trail says so.")] = False,
+    why: Why = "",
     json: Json = False,
 ) -> None:
     """Make a version the champion, if it passes the gates."""
-    from models.registry import Registry
-    from pipelines import promotion
-    from pipelines.embedded import parts
+    from pipelines import gates, promotion
+    from pipelines.registry_access import registry_of
 
-    with parts(from_environment(), "mlflow") as settings, Registry(settings.mlflow) as registry:
-        done = promotion.promote(
-            registry, model, version, force=force, who=who(), now=now(), cache=settings.data / "models"
-        )
-    if json:
-        console.as_json(done)
-    else:
-        rows = [(gate.gate, gate.value, gate.bound, "passed" if gate.passed else "FAILED") for gate in done.gates]
-        console.table("", ("gate", "found", "asked", ""), rows)
+    with registry_of(from_environment()) as access:
+        parity = access.parity(now())
+        done = promotion.promote(access.registry, model, version, force, who(), now(), access.cache, why, parity)
+        access.tell(model)
+    _show(done, done.gates, json)
     if not done.promoted:
-        failed = ", ".join(gate.gate for gate in done.gates if not gate.passed)
-        raise KindredError(f"{model} version {version} was not promoted: {failed}")
+        raise KindredError(gates.refusal(model, version, done.gates, "promoted"))
     if not json:
         console.say(f"{model} version {version} is champion; before: {done.previous or 'none'}")
 
 
 @app.command()
-def rollback(model: str) -> None:
+def rollback(model: str, why: Why = "") -> None:
     """Make the champion before this one champion again."""
-    from models.registry import Registry
     from pipelines import promotion
-    from pipelines.embedded import parts
+    from pipelines.registry_access import registry_of
 
-    with parts(from_environment(), "mlflow") as settings, Registry(settings.mlflow) as registry:
-        restored = promotion.rollback(registry, model, who=who(), now=now())
+    with registry_of(from_environment()) as access:
+        restored = promotion.rollback(access.registry, model, who(), now(), why)
+        access.tell(model)
     console.say(f"{model} version {restored.version} is champion again")
+
+
+@app.command()
+def canary(
+    model: str,
+    version: Annotated[str, typer.Argument(help="None with --end.")] = "",
+    percent: Annotated[str, typer.Argument(help="Share of the customers, such as 10%.")] = "",
+    end: End = False,
+    why: Why = "",
+    json: Json = False,
+) -> None:
+    """Serve a version to a share of the customers; it ends by itself where it does worse than the champion."""
+    from models.registry import CANARY
+    from pipelines import gates, trials
+    from pipelines.registry_access import registry_of
+
+    if end != (not version) or end != (not percent):
+        raise BadInput("say which VERSION gets how many percent, or --end without them", "version")
+    share = 0.0 if end else gates.need_share(percent)
+    with registry_of(from_environment()) as access:
+        if end:
+            ended = trials.end_trial(access.registry, model, CANARY, who(), now(), why)
+        else:
+            done = trials.canary(access.registry, model, version, share, who(), now(), access.cache, why)
+        access.tell(model)
+    if end:
+        console.say(f"{model} version {ended.version} is canary no longer")
+        return
+    _show(done, done.gates, json)
+    if not done.begun:
+        raise KindredError(gates.refusal(model, version, done.gates, "made canary"))
+    if not json:
+        console.say(f"{model} version {version} serves {share:.4g} of the customers; champion: {done.champion}")
+
+
+@app.command()
+def shadow(
+    model: str,
+    version: Annotated[str, typer.Argument(help="None with --end.")] = "",
+    end: End = False,
+    why: Why = "",
+    json: Json = False,
+) -> None:
+    """Let a version score what the champion answered, seen by nobody; `kindred models` compares them."""
+    from models.registry import SHADOW
+    from pipelines import gates, trials
+    from pipelines.registry_access import registry_of
+
+    if end != (not version):
+        raise BadInput("say which VERSION, or --end without one", "version")
+    with registry_of(from_environment()) as access:
+        if end:
+            ended = trials.end_trial(access.registry, model, SHADOW, who(), now(), why)
+        else:
+            done = trials.shadow(access.registry, model, version, who(), now(), access.cache, why)
+        access.tell(model)
+    if end:
+        console.say(f"{model} version {ended.version} is shadow no longer")
+        return
+    _show(done, done.gates, json)
+    if not done.begun:
+        raise KindredError(gates.refusal(model, version, done.gates, "made shadow"))
+    if not json:
+        console.say(f"{model} version {version} is shadow of {done.champion}")
+
+
+def _show(done: object, gates: "Sequence[Gate]", json: bool) -> None:
+    if json:
+        console.as_json(done)
+        return
+    verdicts = {(True, True): "passed", (False, True): "FAILED", (True, False): "told", (False, False): "told: fails"}
+    rows = [(gate.gate, gate.value, gate.bound, verdicts[gate.passed, gate.binding]) for gate in gates]
+    console.table("", ("gate", "found", "asked", ""), rows)

@@ -143,7 +143,7 @@ def served(
 
     registry = Registry("http://mlflow.test")
     monkeypatch.setattr(
-        registry, "_client", httpx.Client(base_url="http://mlflow.test", transport=httpx.MockTransport(answer))
+        registry, "client", httpx.Client(base_url="http://mlflow.test", transport=httpx.MockTransport(answer))
     )
     return registry
 
@@ -206,7 +206,7 @@ def test_files_that_the_server_does_not_pass_on_are_said(monkeypatch: pytest.Mon
 def test_an_answer_that_is_no_mlflow_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     registry = Registry("http://mlflow.test")
     page = httpx.MockTransport(lambda _: httpx.Response(502, text="<html>bad gateway</html>"))
-    monkeypatch.setattr(registry, "_client", httpx.Client(base_url="http://mlflow.test", transport=page))
+    monkeypatch.setattr(registry, "client", httpx.Client(base_url="http://mlflow.test", transport=page))
     with registry, pytest.raises(Unavailable, match="502"):
         registry.champion("als")
 

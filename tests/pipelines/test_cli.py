@@ -163,3 +163,15 @@ def test_a_command_that_is_interrupted_says_so_and_fails(tmp_path: Path) -> None
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (1, "kindred: stopped\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("canary", "als"), ("canary", "als", "2"), ("canary", "als", "2", "10", "--end"), ("shadow", "als")],
+)
+def test_a_trial_without_what_it_needs_is_wrong_usage(tmp_path: Path, words: tuple[str, ...]) -> None:
+    refused(kindred(tmp_path, *words), 2, "--end")
+
+
+def test_a_canary_of_most_customers_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    refused(kindred(tmp_path, "canary", "als", "2", "90%"), 2, "50 percent")

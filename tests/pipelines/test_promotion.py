@@ -11,7 +11,8 @@ from features.errors import BadInput, BrokenArtifact
 from models.als import Als
 from models.index import Index
 from models.registry import Registry, Version
-from pipelines.promotion import Gate, listing, promote, rollback
+from models.registry.trail import Gate
+from pipelines.promotion import listing, promote, rollback
 from tests.tastes import DAY_MS, two_tastes
 from training import runs, trainer
 

@@ -1,0 +1,61 @@
+"""What a command about models works with: the registry, and the live state where there is one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from features.errors import Overloaded, Unavailable
+from features.online import AWAY, answers, connect, tell_of_model
+from features.settings import Settings
+from models.registry import Registry
+from pipelines import console
+from pipelines.embedded import is_running, parts
+from pipelines.parity import Parity, parity
+
+SAMPLE = 200  # customers that a promotion looks at
+
+
+@dataclass(frozen=True)
+class Access:
+    """The registry and the settings with the addresses of what runs; `redis` is empty where no Redis is."""
+
+    settings: Settings
+    registry: Registry
+
+    @property
+    def cache(self) -> Path:
+        """Where models are fetched to, the same folder that serving uses."""
+        return self.settings.data / "models"
+
+    def parity(self, now: int) -> Parity | None:
+        """A sample of customers, read online and from the log; None where no live state could be looked at."""
+        if not self.settings.redis:
+            return None
+        try:
+            return parity(self.settings, SAMPLE, now)
+        except (Overloaded, *AWAY) as error:
+            console.warn(f"parity was not looked at: {error}")
+            return None
+
+    def tell(self, name: str) -> None:
+        """Tell services to look at once; without it they look within a second."""
+        if not self.settings.redis:
+            return
+        try:
+            with answers(self.settings.redis):
+                tell_of_model(connect(self.settings.redis), name)
+        except Unavailable as error:
+            console.warn(f"services will see it a moment later: {error}")
+
+    def trials(self) -> list[str]:
+        """What is known of canaries and shadows, a line each."""
+        return []
+
+
+@contextmanager
+def registry_of(settings: Settings) -> Iterator[Access]:
+    """The registry, and Redis where one is configured or runs already."""
+    needed = ("mlflow", "redis") if is_running(settings, "redis") else ("mlflow",)
+    with parts(settings, *needed) as found, Registry(found.mlflow) as registry:
+        yield Access(found, registry)
