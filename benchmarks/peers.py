@@ -33,7 +33,8 @@ from training.datasets import in_order
 from training.splits import Split
 
 ENVIRONMENT = Path(".kindred/peers-venv")
-PACKAGES = ("rectools[torch]", "lenskit")  # RecTools brings implicit, in a build of its own (pm-implicit)
+# RecTools brings implicit, in a build of its own (pm-implicit).
+PACKAGES = ("rectools[torch]==0.19.0", "lenskit==2025.8.1", "torch==2.13.0", "pm-implicit==0.7.3")
 PARAMS: dict[str, dict[str, Any]] = {
     "implicit-als": {"factors": 128, "iterations": 15, "regularization": 0.01, "alpha": 10.0},
     "rectools-ease": {"regularization": 500.0},
@@ -48,7 +49,7 @@ def environment() -> Path:
     """The peers' Python; made with pip where it isn't there yet."""
     python = ENVIRONMENT / "bin" / "python"
     done = ENVIRONMENT / "installed"
-    if not done.exists():
+    if not done.exists() or done.read_text() != " ".join(PACKAGES):
         subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENT)], check=True)
         subprocess.run([str(python), "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
         done.write_text(" ".join(PACKAGES))

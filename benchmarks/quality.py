@@ -4,8 +4,9 @@
 .venv/bin/python -m benchmarks.quality --cases gowalla  one case
 .venv/bin/python -m benchmarks.quality --table          only print what was measured before
 
-A case is one call of `kindred benchmark` a model, in a process of its own so that its memory is its own; what is
-measured stands in benchmarks/quality.json as soon as it is there, so that a run which was cut off goes on where it was.
+A case is one call of `kindred benchmark` a model, in a process of its own so that its memory is its own, and one of
+`python -m benchmarks.peers` a peer, with one seed; what is measured stands in benchmarks/quality.json as soon as it is
+there, so that a run which was cut off goes on where it was.
 """
 
 import argparse
@@ -29,6 +30,7 @@ class Case:
     shown: tuple[str, ...]
     published: str
     goal: str
+    peers: tuple[str, ...] = ()
     seeds: int = 3
 
 
@@ -41,6 +43,7 @@ CASES = {
         ("recall@20", "ndcg@20"),
         ".1941 / .1616 ChebyCF; .1830 / .1554 LightGCN",
         ".196 / .164",
+        ("implicit-als", "rectools-item-knn", "lenskit-item-knn"),
     ),
     "beauty": Case(
         ("--interactions", "beauty.csv.gz", "--protocol", "leave-last-out", "--fit", "strict", "--k", "10"),
@@ -48,6 +51,7 @@ CASES = {
         ("hr@10", "ndcg@10"),
         ".1008 / .0611 BSARec; .0928 / .0531 eSASRec",
         ".102 / .0625",
+        ("implicit-als", "rectools-ease", "rectools-item-knn", "rectools-sasrec", "lenskit-item-knn"),
     ),
     "diginetica": Case(
         (
@@ -71,8 +75,8 @@ CASES = {
     ),
     "retailrocket": Case(
         (
-            *("--interactions", "retailrocket/events_train.csv.gz", "--map", "user_id=user,item_id=item,timestamp=ts"),
-            *("--test", "retailrocket/test_buy.csv.gz", "--protocol", "split", "--k", "10"),
+            *("--interactions", "retailrocket/events_train.csv.gz", "--test", "retailrocket/test_buy.csv.gz"),
+            *("--protocol", "split", "--k", "10"),
         ),
         ALL,
         ("hr@10", "ndcg@10"),
@@ -83,10 +87,13 @@ CASES = {
 
 
 def measure(case: Case, model: str, seeds: int, folder: Path) -> dict[str, Any]:
-    """One model under one case, by the command that a reader would type."""
+    """One model or peer under one case, by the command that a reader would type."""
     paths = [str(folder / part) if part.endswith(".csv.gz") else part for part in case.options]
-    command = [sys.executable, "-m", "pipelines.cli", "benchmark", *paths]
-    command += ["--models", model, "--seeds", str(seeds), "--json"]
+    if model in case.peers:
+        command = [sys.executable, "-m", "benchmarks.peers", *paths, "--peers", model, "--json"]
+    else:
+        command = [sys.executable, "-m", "pipelines.cli", "benchmark", *paths]
+        command += ["--models", model, "--seeds", str(seeds), "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(command)}\n{done.stderr}")
@@ -131,10 +138,10 @@ def main() -> None:
     for name in given.cases.split(","):
         measured = found.setdefault(name, {})
         case = CASES[name]
-        for model in [] if given.table else case.models:
+        for model in [] if given.table else (*case.models, *case.peers):
             wanted = not given.models or model in given.models.split(",")
             if wanted and (given.again or model not in measured):
-                seeds = given.seeds or case.seeds
+                seeds = 1 if model in case.peers else given.seeds or case.seeds
                 measured[model] = {**measure(case, model, seeds, given.data), "seeds": seeds}
                 FOUND.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
                 print(table(name, {model: measured[model]}), flush=True)

@@ -66,6 +66,7 @@ SPACES: dict[str, Space] = {
             "inward": Range(0, 1),
             "outward": Range(0, 1),
             "low_pass": Range(0.03, 3, log=True),
+            "flatness": Range(1, 4, log=True),
             "lift": Range(0, 1),
         }
     ),

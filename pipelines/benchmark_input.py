@@ -29,10 +29,12 @@ class Files:
 def read(interactions: Path, test: Path | None, mapping: Mapping, protocol: Protocol) -> Files:
     """Both files of a benchmark. `--map` names the columns of both; those of a prefix file are PREFIX_TARGETS.
 
+    A test file may lack columns that are mapped (times, events), as long as it says who and what.
+
     Raises:  BadInput: a file can't be read, or the mapping doesn't fit its columns.
     """
     if protocol != "prefixes":
-        tests = None if test is None else _interactions(test, mapping)
+        tests = None if test is None else _wanted(test, mapping)
         return Files(_interactions(interactions, mapping), tests, categories(interactions, mapping))
     asked = {target: source for target, source in mapping.columns.items() if target in PREFIX_TARGETS}
     rest = {target: source for target, source in mapping.columns.items() if target not in PREFIX_TARGETS}
@@ -78,3 +80,9 @@ def categories(path: Path, mapping: Mapping) -> dict[str, str]:
 def _interactions(path: Path, mapping: Mapping) -> Frame:
     with Rows(path) as rows:
         return interactions_from(rows, mapping)
+
+
+def _wanted(path: Path, mapping: Mapping) -> Frame:
+    with Rows(path) as rows:
+        there = {target: source for target, source in mapping.columns.items() if source in rows.columns}
+        return interactions_from(rows, replace(mapping, columns=there))

@@ -1,15 +1,17 @@
 """Graph filter: what a history says, passed over the graph of items and users, once and through its low frequencies.
 
-Both parts are asked exactly: the first walks from the history's items to their users and on to what those took, the
-second goes through the leading singular vectors. No item-item matrix is made, so nothing is cut.
+A filter is a curve over the graph's frequencies. It is followed exactly at the leading singular vectors, and by its
+chord beyond them: a walk from the history's items to their users and on to what those took. No item-item matrix is
+made, so nothing is cut.
 
-Sources: Shen et al. How Powerful is Graph Convolution for Recommendation? CIKM 2021 (GF-CF). Halko, Martinsson, Tropp.
-Finding Structure with Randomness. SIAM Review 2011.
+Sources: Kim et al. Graph Spectral Filtering with Chebyshev Interpolation for Recommendation. SIGIR 2025 (ChebyCF: the
+curve, the normalisation, and what they are set to). Shen et al. How Powerful is Graph Convolution for Recommendation?
+CIKM 2021 (GF-CF). Halko, Martinsson, Tropp. Finding Structure with Randomness. SIAM Review 2011.
 """
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -25,25 +27,36 @@ from models.linear.item_weights import bounded, power, scaled, sums
 from models.ranking import in_blocks, top
 from models.trending import popularity
 
+LOWEST = 1e-3  # below it a chord of the curve is its slope at 0
 TRACE = 1e-6  # of the best score: what popularity may add, so that what is out of reach has an order too
 
 
 @dataclass(frozen=True)
 class GraphFilterConfig:
-    """scores = taste (d^-inward X' D^-modesty X d^-outward + low_pass * d^-lift V V' d^lift).
+    """scores = taste (chord d^-inward X' D^-modesty X d^-outward + d^-lift V passed V' d^lift).
 
-    X and the taste are log(1 + weight), D what each user took in all, d what each item was taken, V the `rank` first
-    right singular vectors of D^-1/2 X d^-1/2. The exponents and `low_pass` are those of the paper; `lift` raises what
-    is popular. `half_life_days` is that of the popularity list, which an empty history gets.
+    X and the taste are log(1 + weight), D what each user took in all, d what each item was taken. V are the `rank`
+    first right singular vectors of D^-1/2 X d^-1/2, s the squares of their values, and passed = curve(s) - chord s +
+    low_pass. The curve is 1/2 + 1/2 |2s - 1|^flatness above s = 1/2 and 1/2 - 1/2 |2s - 1|^flatness below: a straight
+    line at 1, else with a plateau in the middle. Its chord goes from 0 to the least s. The exponents and the curve are
+    what the paper has for Gowalla. `half_life_days` is that of the popularity list, which an empty history gets.
     """
 
     rank: int = 512
     modesty: float = 1.0
-    inward: float = 0.5
-    outward: float = 0.5
+    inward: float = 0.9
+    outward: float = 0.1
     low_pass: float = 0.3
-    lift: float = 0.5
+    flatness: float = 1.5
+    lift: float = 0.4
     half_life_days: float = 7.0
+
+
+class Spectrum(NamedTuple):
+    """`vectors` (n_columns, rank) float32 right singular vectors; `squares` (rank,) of their values, falling."""
+
+    vectors: Float32
+    squares: Float32
 
 
 class GraphFilter:
@@ -80,8 +93,8 @@ class GraphFilter:
         taken = bounded(interactions.matrix, self._seed).log1p()
         even = scaled(taken, power(sums(taken, 1), -0.5), power(sums(taken, 0), -0.5))
         with threadpool_limits(1, "blas"):
-            vectors = singular_vectors(even, self._config.rank if self._config.low_pass else 0, self._seed)
-        self._hold(interactions.items, taken, vectors, liked)
+            frequencies = spectrum(even, self._config.rank, self._seed)
+        self._hold(interactions.items, taken, frequencies, liked)
         if progress is not None:
             progress(1, 1)
         return self
@@ -92,7 +105,7 @@ class GraphFilter:
         taste = histories.matrix.log1p()
         walked = scaled(taste, columns=self._inward) @ self._taken_by
         scores: Float32 = (scaled(walked, columns=self._modest) @ self._takes).toarray()
-        scores += ((scaled(taste, columns=self._low) @ self._vectors) @ self._vectors.T) * self._lift
+        scores += ((scaled(taste, columns=self._low) @ self._passing) @ self._vectors.T) * self._lift
         best = np.abs(scores).max(axis=1, keepdims=True)
         scores += best * (self._popularity * np.float32(TRACE / self._popularity.max()))
         scores[histories.counts == 0] = self._popularity
@@ -132,7 +145,7 @@ class GraphFilter:
     def save(self, folder: Path) -> None:
         """Write model.json, items.json and arrays.npz."""
         self._check_fitted()
-        arrays = {"vectors": self._vectors, "popularity": self._popularity}
+        arrays = {"vectors": self._vectors, "squares": self._squares, "popularity": self._popularity}
         taken = artifacts.sparse_arrays("taken", self._taken)
         artifacts.write(folder, self.name, self.params, self._items, {**arrays, **taken})
 
@@ -140,27 +153,31 @@ class GraphFilter:
     def load(cls, folder: Path) -> Self:
         """The model as it was saved."""
         floats, integers = artifacts.sparse_shapes("taken")
-        shapes = {"vectors": (-1, 0), "popularity": (-1,), **floats}
+        shapes = {"vectors": (-1, 0), "squares": (0,), "popularity": (-1,), **floats}
         params, items, arrays = artifacts.read(folder, cls.name, shapes, integers)
         taken = artifacts.sparse_matrix(arrays, "taken", (len(arrays["taken_indptr"]) - 1, len(items)))
         try:
             model = cls(cls.settings(**{key: params[key] for key in asdict(cls.settings())}), int(params["seed"]))
         except (KeyError, TypeError, ValueError) as error:
             raise BrokenArtifact(f"model.json in {folder} lacks or misstates {error}") from error
-        model._hold(items, taken, arrays["vectors"], arrays["popularity"])
+        if len(arrays["squares"]) != arrays["vectors"].shape[1]:
+            raise BrokenArtifact(f"arrays.npz in {folder} has {len(arrays['squares'])} squares, not one a vector")
+        model._hold(items, taken, Spectrum(arrays["vectors"], arrays["squares"]), arrays["popularity"])
         return model
 
     def _check_fitted(self) -> None:
         if not len(self._items):
             raise NotFitted("graph_filter has no graph yet: call fit() or load() first")
 
-    def _hold(self, items: IdMap, taken: Csr, vectors: Float32, liked: Float32) -> None:
+    def _hold(self, items: IdMap, taken: Csr, frequencies: Spectrum, liked: Float32) -> None:
         config, degrees = self._config, sums(taken, 0)
-        self._items, self._taken, self._vectors, self._popularity = items, taken, vectors, liked
-        self._inward, self._outward = power(degrees, -config.inward), power(degrees, -config.outward)
+        self._items, self._taken, self._popularity = items, taken, liked
+        self._vectors, self._squares = frequencies
+        chord, passed = _passed(self._squares, config)
+        self._passing = self._vectors * passed
+        self._inward, self._outward = power(degrees, -config.inward) * chord, power(degrees, -config.outward)
         self._modest = power(sums(taken, 1), -config.modesty)
-        self._low = power(degrees, -config.lift) * np.float32(config.low_pass)
-        self._lift = power(degrees, config.lift)
+        self._low, self._lift = power(degrees, -config.lift), power(degrees, config.lift)
         self._takes = scaled(taken, columns=self._outward)
         self._taken_by = csr_matrix(taken.T)
 
@@ -168,13 +185,13 @@ class GraphFilter:
         """(h, k) what each item of a history adds to each of the slate, per unit of taste."""
         walked = scaled(self._taken_by[items], self._inward[items], self._modest)
         first = (walked @ self._taken_by[slate].T).toarray() * self._outward[slate]
-        low = (self._vectors[items] * self._low[items, None]) @ self._vectors[slate].T * self._lift[slate]
+        low = (self._passing[items] * self._low[items, None]) @ self._vectors[slate].T * self._lift[slate]
         parts: Float32 = first + low
         return parts
 
 
-def singular_vectors(matrix: Csr, rank: int, seed: int, rounds: int = 5) -> Float32:
-    """(n_columns, rank) float32 first right singular vectors, by power iterations on a random start."""
+def spectrum(matrix: Csr, rank: int, seed: int, rounds: int = 5) -> Spectrum:
+    """The first `rank` right singular vectors, by power iterations on a random start."""
     rank = min(rank, *matrix.shape)
     wide = min(rank + 32, *matrix.shape)
     across = matrix.T.tocsr()
@@ -182,5 +199,19 @@ def singular_vectors(matrix: Csr, rank: int, seed: int, rounds: int = 5) -> Floa
     for _ in range(rounds):
         basis = np.linalg.qr(across @ (matrix @ basis))[0]
     seen = matrix @ basis
-    _, turned = np.linalg.eigh(seen.T @ seen)
-    return np.asarray(basis @ turned[:, ::-1][:, :rank], dtype=np.float32)
+    squares, turned = np.linalg.eigh(seen.T @ seen)
+    vectors = basis @ turned[:, ::-1][:, :rank]
+    return Spectrum(vectors.astype(np.float32), np.maximum(squares[::-1][:rank], 0).astype(np.float32))
+
+
+def _passed(squares: Float32, config: GraphFilterConfig) -> tuple[np.float32, Float32]:
+    """The slope of the chord, and (rank,) float32 what each vector passes beside it."""
+    reached = np.float32(max(squares.min(initial=1.0), LOWEST))
+    chord = _curve(reached, config.flatness) / reached
+    return chord, _curve(squares, config.flatness) - chord * squares + np.float32(config.low_pass)
+
+
+def _curve(squares: Any, flatness: float) -> Any:
+    """What of each frequency passes: 0 at 0, a half at a half, 1 at 1."""
+    middle = 2 * squares - 1
+    return 0.5 + 0.5 * np.sign(middle) * np.abs(middle) ** np.float32(flatness)

@@ -48,3 +48,11 @@ def test_a_category_is_taken_from_its_column_or_found_in_the_title(tmp_path: Pat
     keywords = written(tmp_path, "words.csv", "keyword,category", "mug,kitchen")
     mapping = mapping_from(categories=keywords)
     assert read(path, None, mapping, "time-split").categories == {"7": "lights", "8": "kitchen"}
+
+
+def test_a_test_file_need_not_have_the_times_that_are_mapped(tmp_path: Path) -> None:
+    train = written(tmp_path, "train.csv", "who,what,when", "1,7,1700000000")
+    test = written(tmp_path, "test.csv", "who,what", "1,8")
+    files = read(train, test, mapping_from("user_id=who,item_id=what,timestamp=when"), "split")
+    assert files.test is not None
+    assert files.test[["user_id", "item_id"]].to_numpy().tolist() == [["1", "8"]]

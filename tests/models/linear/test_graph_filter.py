@@ -8,11 +8,12 @@ from scipy.sparse import csr_matrix, random_array
 
 from models.arrays import Float32
 from models.histories import History
-from models.linear.graph_filter import GraphFilter, GraphFilterConfig, singular_vectors
+from models.linear.graph_filter import GraphFilter, GraphFilterConfig, spectrum
 from tests.tastes import checkerboard, two_tastes
 from training import datasets
 
-CONFIG = GraphFilterConfig(rank=4, modesty=0.6, inward=0.7, outward=0.3, lift=0.4)
+CONFIG = GraphFilterConfig(rank=4, modesty=0.6, inward=0.7, outward=0.3, flatness=2.0, lift=0.4)
+STRAIGHT = replace(CONFIG, flatness=1.0, low_pass=0.0)  # the walk alone
 WORLD = datasets.interactions(datasets.checked(two_tastes(days=20)))
 
 
@@ -21,14 +22,22 @@ def dense(config: GraphFilterConfig) -> Float32:
     taken = np.log1p(WORLD.matrix.toarray().astype(np.float64))
     took, degrees = taken.sum(axis=1), taken.sum(axis=0)
     first = degrees[:, None] ** -config.inward * (taken.T @ (taken * took[:, None] ** -config.modesty))
-    _, _, vectors = np.linalg.svd(taken * took[:, None] ** -0.5 * degrees**-0.5)
-    low = vectors[: config.rank].T @ vectors[: config.rank]
-    weights = first * degrees**-config.outward
-    weights += config.low_pass * degrees[:, None] ** -config.lift * low * degrees**config.lift
+    _, values, vectors = np.linalg.svd(taken * took[:, None] ** -0.5 * degrees**-0.5)
+    squares = values[: config.rank] ** 2
+    curve = np.where(
+        squares > 0.5,
+        0.5 + 0.5 * np.abs(2 * squares - 1) ** config.flatness,
+        0.5 - 0.5 * np.abs(2 * squares - 1) ** config.flatness,
+    )
+    chord = curve[-1] / squares[-1]
+    passed = curve - chord * squares + config.low_pass
+    weights = chord * first * degrees**-config.outward
+    low = vectors[: config.rank].T * passed @ vectors[: config.rank]
+    weights += degrees[:, None] ** -config.lift * low * degrees**config.lift
     return np.asarray(weights, dtype=np.float32)
 
 
-@pytest.mark.parametrize("config", [CONFIG, replace(CONFIG, low_pass=0.0)])
+@pytest.mark.parametrize("config", [CONFIG, STRAIGHT])
 def test_the_scores_are_those_of_the_formula(config: GraphFilterConfig) -> None:
     found = GraphFilter(config).fit(WORLD).scores(WORLD.histories)
     expected = np.log1p(WORLD.matrix.toarray()) @ dense(config)
@@ -37,7 +46,7 @@ def test_the_scores_are_those_of_the_formula(config: GraphFilterConfig) -> None:
 
 def test_what_no_path_leads_to_is_ordered_by_popularity() -> None:
     board = checkerboard()
-    found = GraphFilter(replace(CONFIG, low_pass=0.0)).fit(board)
+    found = GraphFilter(STRAIGHT).fit(board)
     other = np.arange(1, 10, 2) if board.histories[0].items[0] % 2 == 0 else np.arange(0, 10, 2)
     scores = found.scores(board.histories.rows(0, 1))[0, other]
     assert (scores > 0).all()
@@ -45,9 +54,10 @@ def test_what_no_path_leads_to_is_ordered_by_popularity() -> None:
 
 def test_the_singular_vectors_are_those_of_the_exact_decomposition() -> None:
     matrix = csr_matrix(random_array((60, 40), density=0.2, rng=np.random.default_rng(0), dtype=np.float32))
-    found = singular_vectors(matrix, 5, seed=0)
-    _, _, exact = np.linalg.svd(matrix.toarray())
-    np.testing.assert_allclose(found @ found.T, exact[:5].T @ exact[:5], atol=1e-3)
+    found = spectrum(matrix, 5, seed=0)
+    _, values, exact = np.linalg.svd(matrix.toarray())
+    np.testing.assert_allclose(found.vectors @ found.vectors.T, exact[:5].T @ exact[:5], atol=1e-3)
+    np.testing.assert_allclose(found.squares, values[:5] ** 2, rtol=1e-4)
 
 
 def test_a_graph_smaller_than_the_rank_is_no_trouble() -> None:
