@@ -14,6 +14,7 @@ from features.settings import Settings
 from serving import demo
 from serving.auth import Caller, caller
 from serving.engine import Engine
+from serving.exposures import ExposureQueue, exposure_producer
 from serving.http import answer, decode_object, read
 from serving.metrics import exposition
 from serving.schema import parse_recommend, parse_similar
@@ -32,6 +33,7 @@ class Parts:
         self.engine = Engine(settings)
         self.producer = Producer(settings.kafka, linger_ms=1)
         self.tracker = Tracker(self.producer)
+        self.exposures = self.engine.exposures = ExposureQueue(exposure_producer(settings))
         self.keys = KeyStore(settings.data)
 
     def caller(self, request: Request, body_key: str | None = None) -> Caller:

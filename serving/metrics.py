@@ -13,6 +13,7 @@ SECONDS = Histogram(
     buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5),
 )
 HOOKS_FAILED = Counter("kindred_hooks_failed", "Answers that a hook could not be told of, by hook", ["hook"])
+EXPOSURES = Counter("kindred_exposures", "Slates by whether they were logged, or why not", ["outcome"])
 EVENTS = Counter("kindred_events", "Events from callers by outcome", ["outcome"])
 
 

@@ -146,6 +146,7 @@ async def running(web: Starlette) -> AsyncIterator[None]:
         yield
     finally:
         await parts.engine.stop()
+        parts.exposures.close()
         parts.producer.close()
 
 

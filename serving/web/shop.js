@@ -1,10 +1,12 @@
 // The page: pick a customer, act, and see profile and slate follow. Drawing is in slate.js and profile.js, calls in wire.js.
 
+import { tellClicked, tellSeen } from "./lists.js";
 import { ago, drawProfile, timeAgo } from "./profile.js";
 import { drawSlate, drawWaiting, onAction } from "./slate.js";
 import { call, el, id, noteEvent } from "./wire.js";
 
 const SLATE_SIZE = 12;
+const PLACEMENT = "home";
 const SEARCH_PAUSE_MS = 150;
 const ACTIONS = { view: ["Product Viewed", "click"], add: ["Product Added", "cart"], buy: ["Order Completed", "order"] };
 const MISSING = {
@@ -62,7 +64,7 @@ async function learnItems(entries) {
 async function showSlate(sent, started) {
   const turn = ++state.turn;
   const asked = performance.now();
-  const answer = await call("POST", "/recommend", { ...state.who, n: SLATE_SIZE, placement: "home", ...(sent && { after: sent.messageId }) });
+  const answer = await call("POST", "/recommend", { ...state.who, n: SLATE_SIZE, placement: PLACEMENT, ...(sent && { after: sent.messageId }) });
   await learnItems(answer.items);
   if (turn !== state.turn) return false;
   const answered = performance.now();
@@ -77,6 +79,7 @@ async function showSlate(sent, started) {
   await drawn();
   const took = Math.round(performance.now() - started);
   if (turn !== state.turn) return false;
+  tellSeen(state.who, state.requestId, PLACEMENT, state.slate);
   drawFacts(answer, sent, took);
   if (sent) drawSpeed(change, took, { event: asked - started, slate: answered - asked, drawing: performance.now() - answered }, first);
   return true;
@@ -159,6 +162,7 @@ function act(action, itemId, at) {
   const [name, word] = ACTIONS[action];
   const item = state.items.get(itemId) ?? { item_id: itemId };
   const [who, sent] = [state.who, message(name, item)];
+  if (action === "view") tellClicked(who, state.requestId, PLACEMENT, state.slate.find((entry) => entry.item_id === itemId));
   return attempt(async (started) => {
     const settle = noteEvent(name, item.title || itemId);
     try {

@@ -37,6 +37,7 @@ class Shop:
         self.broken = False
         self.degraded: list[str] = []
         self.events: list[dict[str, Any]] = []
+        self.told: list[dict[str, Any]] = []  # what became of slates, which moves nothing here
         self.bodies: list[dict[str, Any]] = []
         self.customers = [f"c{number:06d}" for number in range(1, 13)]
         self.items = {
@@ -121,6 +122,9 @@ class Shop:
         if request.url.path == "/v1/track":
             self.events.append(body)
             return JSONResponse({"success": True})
+        if request.url.path == "/v1/batch":
+            self.told += body["batch"]
+            return JSONResponse({"success": True})
         if request.url.path == "/recommend":
             return JSONResponse(self.recommend(body))
         return JSONResponse(answers.get(request.url.path) or self.profile(request))
@@ -130,7 +134,7 @@ class Shop:
 def served(shop: Shop) -> Iterator[Shop]:
     """The page and its shop on a free port, under the strictest policy that the page must live with."""
     gets = [Route(f"/demo/{name}", shop.answer) for name in ("customers", "profile", "items")]
-    posts = [Route(path, shop.answer, methods=["POST"]) for path in ("/recommend", "/v1/track")]
+    posts = [Route(path, shop.answer, methods=["POST"]) for path in ("/recommend", "/v1/track", "/v1/batch")]
     app = Starlette(routes=[*gets, *posts, Mount("/", StaticFiles(directory=WEB, html=True))])
     app.add_middleware(BaseHTTPMiddleware, dispatch=strict)
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", ws="none"))

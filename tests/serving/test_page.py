@@ -14,6 +14,7 @@ from playwright.sync_api import Route as Held
 
 from features.events import decode
 from tests.serving.fake_shop import NOW, Shop, served
+from tests.serving.world import eventually
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
@@ -120,6 +121,27 @@ def test_every_action_sends_an_event_that_the_service_accepts(page: Page, shop: 
     assert [event.customer for event in read] == ["u:c000003"] * 3
     assert [(line.item_id, line.cents(event.currency)) for event in read for line in event.lines] == [("i2o", 2950)] * 3
     assert [body["after"] for body in shop.bodies if body.get("after")] == [event["messageId"] for event in shop.events]
+
+
+def test_the_list_seen_and_the_place_clicked_are_told_under_the_slates_request_id(page: Page, shop: Shop) -> None:
+    page.goto("/")
+    pick(page, "c000003")
+    expect(page.locator("#facts")).to_contain_text("als")
+    card(page, "Enamel mug").locator(".open").click()
+    expect(tile(page, "Events")).to_have_text("1")
+    told = eventually(lambda: [each for each in shop.told if each["userId"] == "c000003"], lambda told: len(told) == 3)
+    for event in told:
+        assert decode(json.dumps(event).encode(), arrived_at=int(time.time() * 1000)).customer == "u:c000003"
+    seen, clicked, again = told
+    assert [event["event"] for event in (seen, clicked, again)] == [
+        "Product List Viewed",
+        "Product Clicked",
+        "Product List Viewed",
+    ]
+    assert seen["properties"]["request_id"] == clicked["properties"]["request_id"] != again["properties"]["request_id"]
+    places = {line["product_id"]: line["position"] for line in seen["properties"]["products"]}
+    assert list(places.values()) == list(range(1, 13))
+    assert clicked["properties"]["position"] == places[clicked["properties"]["product_id"]]
 
 
 def test_a_new_visitor_is_known_by_an_anonymous_id_alone(page: Page, shop: Shop) -> None:
