@@ -99,6 +99,7 @@ CUSTOMER: tuple[Feature, ...] = (
     count("category_orders_365d", ORDER, "365d", by="category", entity="customer x category", description="Bought"),
     total("bought_items", ORDER, of="pieces", by="item", unit="pieces", description="Pieces bought, by item"),
     total("returned_items", REFUND, of="pieces", by="item", unit="pieces", description="Pieces given back, by item"),
+    count("listed_items_3d", LIST, "3d", by="item", description="How often lists showed each product in 3 days"),
     recent("recent_items", TIES, 100, description="Newest 100 (time, item, event)"),
     recent("last_viewed", VIEW, 10, description="Newest 10 views"),
     # habits

@@ -25,6 +25,10 @@ class BadFeature(BadInput):
     """A feature's definition can't be used; the message says which one, where and why."""
 
 
+class BadRule(BadInput):
+    """A business action can't be used; `field` says where in its file, the message why."""
+
+
 class NotFitted(KindredError):
     """A model was asked for an answer before fit() or load()."""
 

@@ -17,6 +17,9 @@ VARIABLES: dict[str, str] = {
     "KINDRED_MLFLOW": "URL of an MLflow server; empty starts one on loopback over SQLite",
     "KINDRED_MODELS": f"models that may serve slates, the first with a champion does; default `{','.join(SERVABLE)}`",
     "KINDRED_REPEATABLE": "categories that may be recommended again after a purchase, `*` for all; default none",
+    "KINDRED_EXPLORATION": "share of the places of a slate that are drawn among good candidates instead of taking the "
+    "best, so that other policies can be judged by what was served; 0 to 0.5, default 0.05",
+    "KINDRED_CATEGORY_SHARE": "most of a slate that one category may take, 0.01 to 1; default 1, no bound",
     "KINDRED_BUCKETS": "number of state buckets, fixed for life; a multiple of the partitions; default 64",
     "KINDRED_DEMO": "`1` serves the demo page and takes keyless calls from this machine only; `kindred demo` sets it",
 }
@@ -35,6 +38,8 @@ class Settings:
     mlflow: str = ""
     models: tuple[str, ...] = SERVABLE
     repeatable: frozenset[str] = frozenset()
+    exploration: float = 0.05
+    category_share: float = 1.0
     buckets: int = 64
     demo: bool = False
 
@@ -55,6 +60,8 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         mlflow=_url("KINDRED_MLFLOW", values.get("KINDRED_MLFLOW", ""), ("http://", "https://")).rstrip("/"),
         models=_names(values.get("KINDRED_MODELS", "")) or SERVABLE,
         repeatable=frozenset(_names(values.get("KINDRED_REPEATABLE", ""))),
+        exploration=_share("KINDRED_EXPLORATION", values.get("KINDRED_EXPLORATION") or "0.05", 0.0, 0.5),
+        category_share=_share("KINDRED_CATEGORY_SHARE", values.get("KINDRED_CATEGORY_SHARE") or "1", 0.01, 1.0),
         buckets=_buckets("KINDRED_BUCKETS", values.get("KINDRED_BUCKETS") or "64"),
         demo=_flag("KINDRED_DEMO", values.get("KINDRED_DEMO", "")),
     )
@@ -69,6 +76,8 @@ def to_environment(settings: Settings) -> dict[str, str]:
         "KINDRED_MLFLOW": settings.mlflow,
         "KINDRED_MODELS": ",".join(settings.models),
         "KINDRED_REPEATABLE": ",".join(sorted(settings.repeatable)),
+        "KINDRED_EXPLORATION": str(settings.exploration),
+        "KINDRED_CATEGORY_SHARE": str(settings.category_share),
         "KINDRED_BUCKETS": str(settings.buckets),
         "KINDRED_DEMO": "1" if settings.demo else "",
     }
@@ -115,6 +124,16 @@ def _buckets(name: str, value: str) -> int:
     if not value.isdecimal() or not 0 < int(value[:9]) <= MOST_BUCKETS:
         raise BadSetting(f"{name} must be a whole number from 1 to {MOST_BUCKETS}, got {_shown(value)}", name)
     return int(value)
+
+
+def _share(name: str, value: str, least: float, most: float) -> float:
+    try:
+        share = float(value)
+    except ValueError:
+        share = -1.0
+    if not least <= share <= most:
+        raise BadSetting(f"{name} must be a number from {least:g} to {most:g}, got {_shown(value)}", name)
+    return share
 
 
 def _flag(name: str, value: str) -> bool:

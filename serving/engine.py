@@ -12,7 +12,7 @@ from features.events import customer_of, iso
 from features.online import AWAY, ProfileReader
 from features.profiles import Profile
 from features.settings import Settings
-from serving.decide.asked import Asked, Stated, bought_of, newest_of, touches_of
+from serving.decide.asked import Asked, Stated, bought_of, listed_of, newest_of, touches_of
 from serving.decide.decision import Decision, Placed, decide
 from serving.decide.limits import Limits, Where
 from serving.decide.state import State
@@ -152,10 +152,12 @@ def _asked(request: RecommendRequest, profile: Profile, now: int) -> Asked:
         now=now,
         n=request.n,
         customer=customer_of(request.user_id, request.anonymous_id),
-        touches=touches_of(profile, stated, request.item_id),
+        touches=touches_of(profile, stated, now, request.item_id),
         bought=bought_of(profile, stated),
         limits=_limits(request.filter),
         exclude=request.exclude,
+        item_id=request.item_id,
+        listed=listed_of(profile, now),
         placement=request.placement,
         context=request.context,
         as_of=newest_of(profile, stated),
@@ -181,6 +183,6 @@ def _ranked(placed: Placed) -> Ranked:
         item_id=placed.item_id,
         score=placed.score,
         rank=placed.rank,
-        reasons=tuple(Reason(kind=each.kind, item_id=each.item_id) for each in placed.reasons),  # type: ignore[arg-type]
+        reasons=tuple(Reason(kind=each.kind, item_id=each.item_id, rule=each.rule) for each in placed.reasons),  # type: ignore[arg-type]
         source=placed.source,
     )

@@ -23,7 +23,7 @@ from models.histories import History
 from models.registry import Registry, Version
 from serving.decide.catalogue import Catalogue
 from serving.decide.columns import Columns
-from serving.decide.state import Champion, State, restocked, take
+from serving.decide.state import Champion, Policy, State, restocked, take
 from serving.decide.trends import EVERYBODY, Trends
 
 POLL_S = 1.0
@@ -43,7 +43,7 @@ class Follower:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.state = State(repeatable=settings.repeatable)
+        self.state = State(repeatable=settings.repeatable, policy=Policy(settings.exploration, settings.category_share))
         self.missing: set[str] = set()
         self.pending = False
         self.registry = Registry(settings.mlflow)

@@ -73,10 +73,20 @@ class SimilarRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Reason(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Why an item is there; `item_id` is the item of the history that caused it."""
+    """Why an item is there; `item_id` is the item of the history that caused it, `rule` the action that moved it."""
 
-    kind: Literal["because_you_viewed", "because_you_added", "because_you_bought", "similar_to", "trending", "popular"]
+    kind: Literal[
+        "because_you_viewed",
+        "because_you_added",
+        "because_you_bought",
+        "similar_to",
+        "trending",
+        "popular",
+        "new",
+        "rule",
+    ]
     item_id: str | None = None
+    rule: str | None = None
 
 
 class Ranked(Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from features.profiles import Profile
 from features.weights import WEIGHTS
@@ -10,13 +10,19 @@ from serving.decide.limits import Limits
 
 Context = Mapping[str, str | int | float | bool | None]
 
+LISTED = "listed_items_3d"
+
 
 class Touch(NamedTuple):
-    """One item of a customer's history: how strongly it ties them, and the strongest event."""
+    """One item of a customer's history: how strongly it ties them, the strongest event, and when it was met last.
+
+    `at` is ms UTC.
+    """
 
     item_id: str
     confidence: float
     event: str
+    at: int = 0
 
 
 class Stated(NamedTuple):
@@ -31,9 +37,11 @@ class Stated(NamedTuple):
 class Asked:
     """Everything that one decision is made for; equal `Asked` and equal State give equal decisions.
 
-    `customer` is the raw id, "u:..." or "a:...", empty for a stateless client; `touches` are oldest first; `alike` is
-    the item that the slate is to be like, None for a slate for the customer; `now` and `as_of` (the time of the newest
-    event that is reflected, 0: none) are ms UTC.
+    `customer` is the raw id, "u:..." or "a:...", empty for a stateless client; `touches` are oldest first; `item_id` is
+    the item that is looked at. With `alike` the slate is of items like that one, with `item_ids` it is these in their
+    best order; with neither it is for the customer. `listed` says how often lists showed each item lately, `features`
+    holds the customer's live features that a ranker reads. `now` and `as_of` (the time of the newest event that is
+    reflected, 0: none) are ms UTC. With `explain` the decision carries a trace.
     """
 
     now: int
@@ -43,36 +51,53 @@ class Asked:
     bought: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=Limits)
     exclude: tuple[str, ...] = ()
+    item_id: str | None = None
     alike: str | None = None
+    item_ids: tuple[str, ...] | None = None
     placement: str = "default"
     context: Context = field(default_factory=dict)
+    listed: Mapping[str, int] = field(default_factory=dict)
+    features: Mapping[str, Any] = field(default_factory=dict)
     as_of: int = 0
+    explain: bool = False
 
 
-def touches_of(profile: Profile, stated: Sequence[Stated], item_id: str | None = None) -> tuple[Touch, ...]:
+def touches_of(profile: Profile, stated: Sequence[Stated], now: int, item_id: str | None = None) -> tuple[Touch, ...]:
     """What ties the customer to items, oldest first, the item looked at last of all.
 
-    The caller's own history is taken as it comes, or by time where all of it has times; it is newer than what is known.
+    The caller's own history is taken as it comes, or by time where all of it has times; it is newer than what is known,
+    and what has no time happened now.
     """
     own = in_order(stated)
     if item_id is not None:
         own.append(Stated(item_id, "Product Viewed"))
-    live = [Touch(each, confidence, name) for each, confidence, name, _ in reversed(profile.history())]
+    newest: dict[str, int] = {}
+    for at, each, _ in profile.recent:
+        newest.setdefault(each, at)
+    live = [Touch(each, confidence, name, newest[each]) for each, confidence, name, _ in reversed(profile.history())]
+    said = [
+        Touch(each.item_id, WEIGHTS.get(each.event, 0), each.event, now if each.at is None else each.at) for each in own
+    ]
     merged: dict[str, Touch] = {}
-    for touch in (*live, *(Touch(each.item_id, WEIGHTS.get(each.event, 0), each.event) for each in own)):
+    for touch in (*live, *said):
         before = merged.pop(touch.item_id, None)  # so that it stands at its newest place
-        total = touch.confidence + (before.confidence if before else 0.0)
-        names = [touch.event] if before is None else [before.event, touch.event]
-        merged[touch.item_id] = Touch(touch.item_id, total, max(names, key=lambda name: WEIGHTS.get(name, 0)))
+        merged[touch.item_id] = touch if before is None else _both(before, touch)
     return tuple(touch for touch in merged.values() if touch.confidence > 0)
 
 
 def bought_of(profile: Profile, stated: Sequence[Stated]) -> frozenset[str]:
     """Items that were bought and not given back, by the live profile or by what the caller says."""
     returned = {each.item_id for each in stated if each.event == "Order Refunded"}
-    return frozenset(
-        profile.bought() | ({each.item_id for each in stated if each.event == "Order Completed"} - returned)
-    )
+    said = {each.item_id for each in stated if each.event == "Order Completed"} - returned
+    return frozenset(profile.bought() | said)
+
+
+def listed_of(profile: Profile, now: int) -> Mapping[str, int]:
+    """How often lists showed each item lately; empty while an older generation of features serves."""
+    if LISTED not in profile.table.features:
+        return {}
+    found: Mapping[str, int] = profile.features(now, [LISTED])[LISTED]
+    return found
 
 
 def newest_of(profile: Profile, stated: Sequence[Stated]) -> int:
@@ -86,3 +111,8 @@ def in_order(stated: Sequence[Stated]) -> list[Stated]:
     if len(dated) < len(stated):
         return list(stated)
     return [each for _, each in sorted(dated, key=lambda pair: pair[0])]
+
+
+def _both(before: Touch, touch: Touch) -> Touch:
+    event = max(before.event, touch.event, key=lambda name: WEIGHTS.get(name, 0))
+    return Touch(touch.item_id, before.confidence + touch.confidence, event, max(before.at, touch.at))

@@ -1,80 +1,161 @@
-"""Where the items of a slate come from, in order: the champion, then what trends, then what was seen before."""
+"""Where the items of a slate come from: the sources, in the order in which they are asked."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import NamedTuple
 
 import numpy as np
 
-from models.histories import History
-from serving.decide.asked import Touch
-from serving.decide.limits import NONE, Limits
-from serving.decide.state import Champion, State
+from models.arrays import Mask
+from models.histories import NOBODY, History
+from serving.decide.limits import NONE
+from serving.decide.pool import Candidate, Pool
+from serving.decide.question import Question
+from serving.decide.state import Champion
+
+NEW, TRENDING, CATALOGUE = "new", "trending", "catalogue"
+LOOKED_AT = 256  # new items that are looked at for some within the limits
+
+Hidden = frozenset[str]
 
 
-class Candidate(NamedTuple):
-    """An item with its source's own score, and the item of the history that caused it (None: no single one did)."""
+def retrieve(asked: Question, k: int) -> Pool:
+    """Candidates in the order of their sources, none twice, scores never rising: n or more, at most k.
 
-    item_id: str
-    score: float
-    source: str
-    cause: Touch | None
-
-
-def from_champion(
-    champion: Champion, history: list[Touch], limits: Limits, exclude: Iterable[str], k: int
-) -> list[Candidate]:
-    """The champion's k best for this history, each with the touch that moved it most."""
-    ids = champion.model.items
-    asked = _asked(champion, history)
-    allowed = champion.columns.allowed(limits, exclude)
-    found, scores = champion.model.recommend_one(asked, k, allowed)
-    kept = found >= 0
-    found, scores = found[kept], scores[kept]
-    causes = champion.model.because(asked, found)
-    return [
-        Candidate(ids.ids[row], float(score), champion.name, history[cause] if cause >= 0 else None)
-        for row, score, cause in zip(found.tolist(), scores.tolist(), causes.tolist(), strict=True)
-    ]
+    As soon as there are enough for the slate no further source is asked. What the customer has met comes last: it is
+    there only where nothing else is left.
+    """
+    n = asked.asked.n
+    new = _filled(_sources(asked, asked.never | asked.seen, k), [], n, k)
+    return new if len(new) >= n or not asked.seen else _filled(_sources(asked, asked.never, k), new, n, n)
 
 
-def from_trending(
-    state: State, limits: Limits, hidden: set[str], k: int, keys: tuple[str, ...] = ()
-) -> list[Candidate]:
-    """The k that customers turn to most; without a catalogue nothing is known to be within limits."""
-    listed = state.trending.among(keys)
-    if state.catalogue is None:
-        places: Iterable[int] = range(len(listed)) if limits == NONE else ()
-    else:
-        rows = state.trending.rows(keys, state.catalogue.columns)
-        known = np.flatnonzero(rows >= 0)
-        places = known[state.catalogue.columns.within(limits)[rows[known]]].tolist()
-    shown = (listed[place] for place in places if listed[place][0] not in hidden)
-    return [Candidate(item_id, weight, "trending", None) for item_id, weight in islice(shown, k)]
+def alike(asked: Question, item_id: str) -> Pool:
+    """Items like one, then what trends with its category, then whatever there is."""
+    n = asked.asked.n
+
+    def sources() -> Iterator[Pool]:
+        for champion in asked.models:
+            yield similar(asked, champion, item_id, asked.never, n)
+        yield trending(asked, asked.never, n)
+        yield rest(asked, asked.never, n)
+
+    return _filled(sources(), [], n, n)
 
 
-def from_catalogue(state: State, limits: Limits, hidden: set[str], k: int) -> list[Candidate]:
-    """Whatever else there is, by id: a slate is short only where the shop is."""
-    found = [] if state.catalogue is None else state.catalogue.first(limits, hidden, k)
-    return [Candidate(item_id, 0.0, "catalogue", None) for item_id in found]
+def given(asked: Question, item_ids: tuple[str, ...]) -> Pool:
+    """These items, each once: as the models rank them, then by what trends, then by id. None of them is left out."""
+    wanted = list(dict.fromkeys(item_ids))
+
+    def sources() -> Iterator[Pool]:
+        for champion in asked.models:
+            rows = [row for row in map(champion.model.items.row, wanted) if row >= 0]
+            allowed = np.zeros(len(champion.model.items), dtype=np.bool_)
+            allowed[rows] = True
+            yield _best(champion, asked.history(champion), len(rows), allowed) if rows else []
+        weights = dict(asked.state.trending.among(asked.keys))
+        yield [Candidate(item_id, weights[item_id], TRENDING) for item_id in wanted if item_id in weights]
+        yield [Candidate(item_id, 0.0, CATALOGUE) for item_id in wanted]
+
+    return _filled(sources(), [], len(wanted), len(wanted))
 
 
-def similar(champion: Champion, item_id: str, limits: Limits, exclude: Iterable[str], k: int) -> list[Candidate]:
-    """The k items most like one; empty where the champion doesn't know it."""
+def from_history(asked: Question, champion: Champion, hidden: Hidden, k: int) -> Pool:
+    """A model's k best for this history; none where it knows nothing of it."""
+    history = asked.history(champion)
+    known = (history.items >= 0).any()
+    return _best(champion, history, k, champion.columns.allowed(asked.limits, hidden)) if known else []
+
+
+def popular(asked: Question, champion: Champion, hidden: Hidden, k: int) -> Pool:
+    """A model's k best for somebody of whom nothing is known."""
+    return _best(champion, NOBODY, k, champion.columns.allowed(asked.limits, hidden))
+
+
+def similar(asked: Question, champion: Champion, item_id: str, hidden: Hidden, k: int) -> Pool:
+    """The k items most like one; empty where the model doesn't know it."""
     row = champion.model.items.row(item_id)
     if row < 0:
         return []
-    found, scores = champion.model.similar(row, k, champion.columns.allowed(limits, exclude))
-    cause = Touch(item_id, 1.0, "")
+    found, scores = champion.model.similar(row, k, champion.columns.allowed(asked.limits, hidden))
     ids = champion.model.items.ids
     return [
-        Candidate(ids[at], float(score), champion.name, cause)
+        Candidate(ids[at], float(score), champion.name, item_id)
         for at, score in zip(found.tolist(), scores.tolist(), strict=True)
         if at >= 0
     ]
 
 
-def _asked(champion: Champion, history: list[Touch]) -> History:
-    rows = [champion.model.items.row(touch.item_id) for touch in history]
-    weights = [touch.confidence for touch in history]
-    return History(np.array(rows, dtype=np.int32), np.array(weights, dtype=np.float32))
+def trending(asked: Question, hidden: Hidden, k: int) -> Pool:
+    """The k that customers turn to most; without a catalogue nothing is known to be within limits."""
+    trends, catalogue = asked.state.trending, asked.state.catalogue
+    listed = trends.among(asked.keys)
+    places: Iterable[int]
+    if catalogue is None:
+        places = range(len(listed)) if asked.limits == NONE else ()
+    else:
+        rows = trends.rows(asked.keys, catalogue.columns)
+        known = np.flatnonzero(rows >= 0)
+        places = known[catalogue.columns.within(asked.limits)[rows[known]]].tolist()
+    shown = (listed[place] for place in places if listed[place][0] not in hidden)
+    return [Candidate(item_id, weight, TRENDING) for item_id, weight in islice(shown, k)]
+
+
+def unmet(asked: Question, hidden: Hidden, k: int) -> Pool:
+    """The k newest items that no model has met: nobody could have taken to them yet."""
+    if not asked.models or asked.state.catalogue is None:
+        return []
+    catalogue = asked.state.catalogue
+    others = [champion.columns.unmet for champion in asked.models[1:]]
+    newest = islice(reversed(asked.models[0].columns.unmet), LOOKED_AT)
+    fresh = (item_id for item_id in newest if item_id not in hidden and all(item_id in each for each in others))
+    open_items = (item_id for item_id in fresh if item_id in catalogue and asked.limits.permits(catalogue[item_id]))
+    return [Candidate(item_id, 0.0, NEW) for item_id in islice(open_items, k)]
+
+
+def rest(asked: Question, hidden: Hidden, k: int) -> Pool:
+    """Whatever else there is, by id: a slate is short only where the shop is."""
+    catalogue = asked.state.catalogue
+    found = [] if catalogue is None else catalogue.first(asked.limits, hidden, k)
+    return [Candidate(item_id, 0.0, CATALOGUE) for item_id in found]
+
+
+def _sources(asked: Question, hidden: Hidden, k: int) -> Iterator[Pool]:
+    for champion in asked.models:
+        yield from_history(asked, champion, hidden, k)
+    if asked.asked.item_id is not None and asked.models:
+        yield similar(asked, asked.models[0], asked.asked.item_id, hidden, k)
+    yield trending(asked, hidden, k)
+    if asked.models:
+        yield popular(asked, asked.models[0], hidden, k)
+    yield rest(asked, hidden, k)
+
+
+def _best(champion: Champion, history: History, k: int, allowed: Mask) -> Pool:
+    ids = champion.model.items.ids
+    found, scores = champion.model.recommend_one(history, k, allowed)
+    return [
+        Candidate(ids[row], score, champion.name)
+        for row, score in zip(found.tolist(), scores.tolist(), strict=True)
+        if row >= 0
+    ]
+
+
+def _filled(sources: Iterable[Pool], chosen: Pool, n: int, k: int) -> Pool:
+    """What is chosen already and, below it, what each source in turn adds, until there are n; at most k."""
+    for source in sources:
+        if not source:
+            continue
+        taken = {candidate.item_id for candidate in chosen}
+        chosen = chosen + _below(chosen, [c for c in source if c.item_id not in taken][: k - len(chosen)])
+        if len(chosen) >= n:
+            break
+    return chosen
+
+
+def _below(chosen: Pool, more: Pool) -> Pool:
+    """A later source's items, shifted as a block so that all of them score below what is already there."""
+    best = max((candidate.score for candidate in more), default=0.0)
+    shift = min(0.0, chosen[-1].score - 1.0 - best) if chosen else 0.0
+    shifted = [candidate._replace(score=candidate.score + shift) for candidate in more] if shift else more
+    # Sorted after the shift: it may round two scores to the same one.
+    return sorted(shifted, key=lambda candidate: (-candidate.score, candidate.item_id))

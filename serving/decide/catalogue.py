@@ -35,7 +35,7 @@ class Catalogue(Mapping[str, Item]):
                 self._items[item_id] = item
         self.columns.update(changed, grow=True)
 
-    def first(self, limits: Limits, hidden: set[str], k: int) -> list[str]:
+    def first(self, limits: Limits, hidden: frozenset[str], k: int) -> list[str]:
         """The first k items by id that are within the limits and not hidden."""
         columns = self.columns
         mask, known = columns.within(limits), len(columns.ids)

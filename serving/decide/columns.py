@@ -17,6 +17,7 @@ MASKS = 16  # of the limits asked for lately; of a million items 16 MB
 class Columns:
     """What is known of some items, a row each: those of `ids` in their order, then those that came later.
 
+    `unmet` are the items of the catalogue that have no row, those that came last at its end: a model has not met them.
     What the catalogue lacks is not available. Where no catalogue could be read yet, everything is: an answer from
     memory beats none.
     """
@@ -32,6 +33,7 @@ class Columns:
         self._tagged: dict[str, set[int]] = {}
         self._tags: dict[int, tuple[str, ...]] = {}
         self._masks: OrderedDict[Limits, Mask] = OrderedDict()
+        self.unmet: dict[str, None] = {item_id: None for item_id in sorted(items or ()) if ids.row(item_id) < 0}
         self.update({item_id: items.get(item_id) for item_id in ids.ids} if items else {})
 
     def __len__(self) -> int:
@@ -57,6 +59,7 @@ class Columns:
         for item_id, item in changed.items():
             row = self.row(item_id)
             if row < 0:
+                self._meet_later(item_id, item)
                 continue
             self._available[row] = item is not None and item.in_stock
             self._retag(row, () if item is None else item.tags)
@@ -92,7 +95,7 @@ class Columns:
     def _where(self, where: Where) -> Mask:
         size = len(self)
         mask = np.ones(size, dtype=np.bool_)
-        if where is EVERYTHING:
+        if where == EVERYTHING:
             return mask
         if where.item_ids:
             mask &= self._only(row for row in map(self.row, where.item_ids) if row >= 0)
@@ -123,6 +126,12 @@ class Columns:
             self._available = np.concatenate([self._available, np.zeros(room, dtype=np.bool_)])
             self._price = np.concatenate([self._price, np.full(room, np.nan)])
             self._category = np.concatenate([self._category, np.full(room, -1, dtype=np.int32)])
+
+    def _meet_later(self, item_id: str, item: Item | None) -> None:
+        if item is None:
+            self.unmet.pop(item_id, None)
+        else:
+            self.unmet.setdefault(item_id)
 
     def _retag(self, row: int, tags: tuple[str, ...]) -> None:
         for tag in self._tags.pop(row, ()):

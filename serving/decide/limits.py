@@ -1,22 +1,27 @@
 """What a slate is limited to, said of one item at a time; `columns` says the same of a whole catalogue at once."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from features.items import Item
 
+Price = Annotated[float, Meta(ge=0)]
+Names = Annotated[frozenset[str], Meta(max_length=10_000)]
 
-@dataclass(frozen=True)
-class Where:
+
+class Where(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Items of any of the ids, categories or tags, within the prices; a field that is empty asks for nothing.
 
     Prices are in the item's own currency; an item without a price is within no bound.
     """
 
-    item_ids: frozenset[str] = frozenset()
-    categories: frozenset[str] = frozenset()
-    tags: frozenset[str] = frozenset()
-    min_price: float | None = None
-    max_price: float | None = None
+    item_ids: Names = frozenset()
+    categories: Names = frozenset()
+    tags: Names = frozenset()
+    min_price: Price | None = None
+    max_price: Price | None = None
 
     def holds(self, item: Item) -> bool:
         """Whether an item is meant."""

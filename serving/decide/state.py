@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from features.items import Item
 from models.contracts import Model
 from models.ranker import Ranker
+from serving.decide.actions import Action
 from serving.decide.catalogue import Catalogue
 from serving.decide.columns import Columns
 from serving.decide.trends import Trends
@@ -38,6 +39,14 @@ class LoadedRanker:
 
 
 @dataclass(frozen=True)
+class Policy:
+    """How slates are made beside the models: the rate of exploration, and the most that one category may take."""
+
+    exploration: float = 0.0
+    category_share: float = 1.0
+
+
+@dataclass(frozen=True)
 class State:
     """Everything that one answer is made from; whoever answers binds it once, so that no answer mixes versions.
 
@@ -54,6 +63,8 @@ class State:
     catalogue: Catalogue | None = None
     trending: Trends = field(default_factory=Trends)
     repeatable: frozenset[str] = field(default_factory=frozenset)
+    actions: tuple[Action, ...] = ()
+    policy: Policy = field(default_factory=Policy)
 
     def is_repeatable(self, item_id: str) -> bool:
         """Whether an item may be recommended again after it was bought."""

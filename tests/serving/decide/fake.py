@@ -1,6 +1,7 @@
-"""A model of which every score is known, and small catalogues."""
+"""A model of which every score is known, small catalogues, and somebody who asks."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from models.contracts import Slates
 from models.histories import History
 from models.interactions import IdMap
 from models.ranking import top
+from serving.decide.asked import Asked, Touch
 from serving.decide.catalogue import Catalogue
 from serving.decide.columns import Columns
 from serving.decide.state import Champion, State
@@ -62,3 +64,15 @@ def state(
         trending=Trends({EVERYBODY: ordered}),
         repeatable=repeatable,
     )
+
+
+def asks(*viewed: str, n: int = 10, **more: object) -> Asked:
+    """Somebody who viewed these items, the last one last."""
+    touches = tuple(Touch(item_id, 1.0, "Product Viewed") for item_id in viewed)
+    return Asked(**{"now": 1_000, "n": n, "touches": touches, **more})  # type: ignore[arg-type]
+
+
+def champion_of(made: State, name: str = "known") -> Champion:
+    """The champion of a state, by another name."""
+    assert made.champion is not None
+    return replace(made.champion, name=name)

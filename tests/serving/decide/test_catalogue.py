@@ -16,10 +16,10 @@ def test_it_is_a_mapping_of_what_is_there_now() -> None:
 def test_the_first_items_are_those_by_id_whenever_they_came() -> None:
     catalogue = Catalogue(shop("d", "b") | shop("a", in_stock=False))
     catalogue.update(shop("c", "e", category="x"))
-    assert catalogue.first(NONE, set(), 9) == ["b", "c", "d", "e"]
-    assert catalogue.first(NONE, {"b", "d"}, 1) == ["c"]
-    assert catalogue.first(Limits(Where(categories=frozenset({"x"}))), {"c"}, 9) == ["e"]
-    assert Catalogue({}).first(NONE, set(), 3) == []
+    assert catalogue.first(NONE, frozenset(), 9) == ["b", "c", "d", "e"]
+    assert catalogue.first(NONE, frozenset("bd"), 1) == ["c"]
+    assert catalogue.first(Limits(Where(categories=frozenset({"x"}))), frozenset("c"), 9) == ["e"]
+    assert Catalogue({}).first(NONE, frozenset(), 3) == []
 
 
 def test_changes_reach_the_catalogue_and_the_columns_of_every_model() -> None:
