@@ -15,7 +15,16 @@ from typing import Any
 import numpy as np
 
 from features.errors import KindredError, Unavailable
-from features.online import AWAY, CHANNEL, CatalogueReader, ProfileReader, connect, connect_async, popular
+from features.online import (
+    AWAY,
+    CHANNEL,
+    CatalogueReader,
+    ProfileReader,
+    connect,
+    connect_async,
+    popular,
+    popular_by_context,
+)
 from features.settings import Settings
 from models import load
 from models.contracts import Model
@@ -24,10 +33,11 @@ from models.registry import Registry, Version
 from serving.decide.catalogue import Catalogue
 from serving.decide.columns import Columns
 from serving.decide.state import Champion, Policy, State, restocked, take
-from serving.decide.trends import EVERYBODY, Trends
+from serving.decide.trends import live_trends
 
 POLL_S = 1.0
 TRENDING_S = 2.0
+CONTEXTS_EVERY = 8  # readings of what trends for everybody, to one of what trends by context
 RESYNC_S = 60.0
 START_S = 5.0
 
@@ -52,6 +62,8 @@ class Follower:
         self._redis = connect(settings.redis)
         self._swapping = asyncio.Lock()
         self._tried: dict[str, asyncio.Event] = {}
+        self._reads = 0
+        self._contexts: dict[str, dict[str, int]] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -88,9 +100,12 @@ class Follower:
     async def read_trending(self) -> None:
         """What customers turn to, summed over the buckets, in the generation of the features that is live now."""
         await self.profiles.follow()
-        totals = await asyncio.to_thread(popular, self._redis, self.settings.buckets, self.profiles.table)
-        wanted = sorted(((item_id, float(w)) for item_id, w in totals.items() if w > 0), key=lambda e: (-e[1], e[0]))
-        self.state = replace(self.state, trending=Trends({EVERYBODY: wanted[:1_000]}))
+        where = self._redis, self.settings.buckets, self.profiles.table
+        totals = await asyncio.to_thread(popular, *where)
+        if self._reads % CONTEXTS_EVERY == 0:
+            self._contexts = await asyncio.to_thread(popular_by_context, *where)
+        self._reads += 1
+        self.state = replace(self.state, trending=live_trends(totals, self._contexts, self.state.catalogue))
 
     async def read_registry(self) -> None:
         """Follow the alias `champion` of the first model of the settings that has one.
