@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,6 +21,8 @@ VARIABLES: dict[str, str] = {
     "best, so that other policies can be judged by what was served; 0 to 0.5, default 0.05",
     "KINDRED_CATEGORY_SHARE": "most of a slate that one category may take, 0.01 to 1; default 1, no bound",
     "KINDRED_BUCKETS": "number of state buckets, fixed for life; a multiple of the partitions; default 64",
+    "KINDRED_REQUIRE_GATES": "`1` serves no champion that was set by hand: the one before goes on",
+    "KINDRED_MLFLOW_SECRET": "secret that MLflow signs its webhooks with; empty takes none",
     "KINDRED_DEMO": "`1` serves the demo page and takes keyless calls from this machine only; `kindred demo` sets it",
 }
 
@@ -41,6 +43,8 @@ class Settings:
     exploration: float = 0.05
     category_share: float = 1.0
     buckets: int = 64
+    require_gates: bool = False
+    mlflow_secret: str = field(default="", repr=False)
     demo: bool = False
 
 
@@ -63,6 +67,8 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         exploration=_share("KINDRED_EXPLORATION", values.get("KINDRED_EXPLORATION") or "0.05", 0.0, 0.5),
         category_share=_share("KINDRED_CATEGORY_SHARE", values.get("KINDRED_CATEGORY_SHARE") or "1", 0.01, 1.0),
         buckets=_buckets("KINDRED_BUCKETS", values.get("KINDRED_BUCKETS") or "64"),
+        require_gates=_flag("KINDRED_REQUIRE_GATES", values.get("KINDRED_REQUIRE_GATES", "")),
+        mlflow_secret=values.get("KINDRED_MLFLOW_SECRET", ""),
         demo=_flag("KINDRED_DEMO", values.get("KINDRED_DEMO", "")),
     )
 
@@ -79,6 +85,8 @@ def to_environment(settings: Settings) -> dict[str, str]:
         "KINDRED_EXPLORATION": str(settings.exploration),
         "KINDRED_CATEGORY_SHARE": str(settings.category_share),
         "KINDRED_BUCKETS": str(settings.buckets),
+        "KINDRED_REQUIRE_GATES": "1" if settings.require_gates else "",
+        "KINDRED_MLFLOW_SECRET": settings.mlflow_secret,
         "KINDRED_DEMO": "1" if settings.demo else "",
     }
 

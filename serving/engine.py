@@ -17,8 +17,10 @@ from serving.decide.decision import Decision, Placed, decide
 from serving.decide.limits import Limits, Where
 from serving.decide.state import State
 from serving.following import Follower
+from serving.guard import Guard
 from serving.metrics import HOOKS_FAILED
 from serving.schema import (
+    Assigned,
     Filter,
     ModelVersion,
     Ranked,
@@ -27,6 +29,7 @@ from serving.schema import (
     RecommendResponse,
     SimilarRequest,
 )
+from serving.shadow import Shadow as ShadowOf
 
 AFTER_S = 0.25
 AFTER_STEP_S = 0.004
@@ -72,15 +75,18 @@ class Engine:
         self.profiles: ProfileReader = self.follower.profiles
         self.new_id = new_id
         self.now: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+        self.guard = Guard(self.follower)
         self.exposures: Exposures | None = None
-        self.shadow: Shadow | None = None
+        self.shadow: Shadow | None = ShadowOf(self.guard.counter).take
 
     async def start(self) -> None:
         """Connect and load; returns once everything that can be read has been read."""
         await self.follower.start()
+        await self.guard.start()
 
     async def stop(self) -> None:
         """Let everything go."""
+        await self.guard.stop()
         await self.follower.stop()
 
     async def recommend(self, request: RecommendRequest, merge: bool = True) -> RecommendResponse:
@@ -90,9 +96,9 @@ class Engine:
         """
         degraded = set(self.follower.missing)
         profile = await self._profile(request, merge, degraded)
-        state, asked = self.follower.state, _asked(request, profile, self.now())
-        decision = decide(state, asked)
-        answer = _answer(self.new_id(), asked, decision, degraded)
+        asked = _asked(request, profile, self.now())
+        state, decision = self.guard.decide(self.follower.state, asked)
+        answer = _answer(self.new_id(), asked, decision, degraded, _assigned(state))
         self._tell(
             Served(answer.request_id, request.user_id, request.anonymous_id, state, asked, decision, answer.degraded)
         )
@@ -168,11 +174,22 @@ def _limits(wanted: Filter) -> Limits:
     return Limits(Where(categories=frozenset(wanted.category), max_price=wanted.max_price))
 
 
-def _answer(request_id: str, asked: Asked, decision: Decision, degraded: set[str]) -> RecommendResponse:
+def _assigned(state: State) -> Assigned | None:
+    """The arm of a canary that a customer is in."""
+    if state.canary is None or not state.variant:
+        return None
+    tried = state.canary.challenger
+    return Assigned(f"canary:{tried.name}:{tried.version}", state.variant)
+
+
+def _answer(
+    request_id: str, asked: Asked, decision: Decision, degraded: set[str], experiment: Assigned | None = None
+) -> RecommendResponse:
     return RecommendResponse(
         request_id=request_id,
         items=tuple(_ranked(placed) for placed in decision.slate),
         model=None if decision.champion is None else ModelVersion(*decision.champion),
+        experiment=experiment,
         as_of=iso(asked.as_of) if asked.as_of else None,
         degraded=tuple(sorted({*degraded, *decision.degraded})),
     )

@@ -15,6 +15,7 @@ from serving import demo
 from serving.auth import Caller, caller
 from serving.engine import Engine
 from serving.exposures import ExposureQueue, exposure_producer
+from serving.following.webhook import model_of
 from serving.http import answer, decode_object, read
 from serving.metrics import exposition
 from serving.schema import parse_recommend, parse_similar
@@ -23,6 +24,7 @@ from serving.tracking import KINDS, Tracker
 SLATE_BYTES = 256 * 1024
 TRACK_BYTES = 500 * 1024
 ITEMS_BYTES = 4 * 1024 * 1024
+WEBHOOK_BYTES = 64 * 1024
 
 
 class Parts:
@@ -32,8 +34,8 @@ class Parts:
         self.settings = settings
         self.engine = Engine(settings)
         self.producer = Producer(settings.kafka, linger_ms=1)
-        self.tracker = Tracker(self.producer)
         self.exposures = self.engine.exposures = ExposureQueue(exposure_producer(settings))
+        self.tracker = Tracker(self.producer, self.engine.guard.note)
         self.keys = KeyStore(settings.data)
 
     def caller(self, request: Request, body_key: str | None = None) -> Caller:
@@ -81,6 +83,14 @@ async def items(parts: Parts, request: Request) -> Response:
     return answer(
         {"success": True, "items": await parts.tracker.items(decode_object(await read(request, ITEMS_BYTES)))}
     )
+
+
+async def mlflow_webhook(parts: Parts, request: Request) -> Response:
+    """POST /webhooks/mlflow: an alias moved in the registry, so every worker looks at it now."""
+    body = await read(request, WEBHOOK_BYTES)
+    models = parts.engine.follower.models
+    await models.told(model_of(parts.settings.mlflow_secret, request.headers, body, parts.engine.now()))
+    return answer({"success": True})
 
 
 async def ready(parts: Parts, _request: Request) -> Response:
@@ -135,6 +145,7 @@ ROUTES: dict[tuple[str, str], Handler] = {
     ("POST", "/similar"): similar,
     ("POST", "/v1/batch"): batch,
     ("POST", "/v1/items"): items,
+    ("POST", "/webhooks/mlflow"): mlflow_webhook,
     ("GET", "/readyz"): ready,
     ("GET", "/metrics"): metrics,
     **{("POST", f"/v1/{kind}"): track for kind in KINDS},

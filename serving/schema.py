@@ -106,13 +106,20 @@ class ModelVersion(Struct, frozen=True):
     version: str
 
 
+class Assigned(Struct, frozen=True):
+    """What a customer was drawn into, and their variant of it: of a canary `champion` or `canary`."""
+
+    key: str
+    variant: str
+
+
 class RecommendResponse(Struct, frozen=True, kw_only=True):
     """Answer of POST /recommend and POST /similar; `as_of` is the time of the newest event that it reflects."""
 
     request_id: str
     items: tuple[Ranked, ...]
     model: ModelVersion | None
-    experiment: None = None
+    experiment: Assigned | None = None
     as_of: str | None
     degraded: tuple[str, ...]
 

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any, cast
 
 import msgspec
 
 from features.errors import BadInput, MalformedEvent
-from features.events import MAX_EVENT_BYTES, partition_key, stamp
+from features.events import MAX_EVENT_BYTES, Event, partition_key, stamp
 from features.items import decode_item, encode_item
 from features.kafka.producer import Producer
 from serving.auth import Caller
@@ -21,10 +22,11 @@ DEAD_LETTERS = "events.dead-letter"
 
 
 class Tracker:
-    """Puts what callers send into Kafka and returns once Kafka has it."""
+    """Puts what callers send into Kafka and returns once Kafka has it; `note` is told of every event that it took."""
 
-    def __init__(self, producer: Producer) -> None:
+    def __init__(self, producer: Producer, note: Callable[[Event], None] = lambda _event: None) -> None:
         self.producer = producer
+        self.note = note
 
     async def one(self, kind: str, message: dict[str, Any], caller: Caller) -> None:
         """Take one event.
@@ -89,6 +91,7 @@ class Tracker:
             raise
         await self.producer.send_wait("events", partition_key(event), raw)
         EVENTS.labels("accepted").inc()
+        self.note(event)
 
     async def _refuse(self, message: object, kind: str | None, error: MalformedEvent) -> None:
         headers = [("kindred-reason", str(error)[:1000].encode()), ("kindred-topic", b"http")]

@@ -12,6 +12,8 @@ from pipelines.mlflow_server import healthy, start_command
 
 _SERVER = pytest.StashKey[tuple[str, Path]]()
 START_S = 120
+# A test's webhook goes to this machine, which MLflow refuses unless it is told otherwise.
+WEBHOOKS = {"MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https", "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true"}
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +37,12 @@ def _start(config: pytest.Config, folder: Path) -> str:
     command, variables = start_command(folder, port)
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            command, env={**os.environ, **variables}, cwd=folder, stdout=log, stderr=log, start_new_session=True
+            command,
+            env={**os.environ, **variables, **WEBHOOKS},
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     config.add_cleanup(lambda: _stop(process))
     deadline = time.monotonic() + START_S

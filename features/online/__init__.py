@@ -7,11 +7,12 @@ from features.online.client import AWAY, answers, check, connect, connect_async
 from features.online.identity import IdentityStore
 from features.online.items import ItemReader, item_features
 from features.online.news import MODELS, tell_of_model
-from features.online.popularity import popular, popular_by_context
+from features.online.popularity import popular
 from features.online.reader import ProfileReader
 from features.online.snapshot import Bucket, customers_of, snapshot
 from features.online.state import BucketCommit, StateStore
 from features.online.tiles import Merger
+from features.online.trials import TrialCounts
 from features.tiles import Tiles
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Script",
     "StateStore",
     "Tiles",
+    "TrialCounts",
     "answers",
     "check",
     "connect",
@@ -39,7 +41,6 @@ __all__ = [
     "generations",
     "item_features",
     "popular",
-    "popular_by_context",
     "snapshot",
     "tell_of_model",
 ]

@@ -4,7 +4,10 @@ Source:  https://docs.growthbook.io/lib/build-your-own ; its public cases.json i
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
+
+from serving.decide.state import Champion, State
 
 FNV_OFFSET, FNV_PRIME, FNV_MASK = 0x811C9DC5, 0x01000193, 0xFFFFFFFF
 NOBODY = -1  # the variation of somebody whom no range holds
@@ -72,3 +75,25 @@ def in_namespace(customer: str, namespace: str, part: Range) -> bool:
     """Whether a customer lies in a part of a namespace: experiments in parts that don't meet share nobody."""
     number = number_of(f"__{namespace}", customer, version=1)
     return number is not None and part.holds(number)
+
+
+def arm_of(state: State, customer: str) -> State:
+    """The State that a customer is answered from: with the canary in its champion's place for its share of them.
+
+    Who is nobody in particular (an empty id) meets the champion and counts for neither arm.
+    """
+    canary = state.canary
+    if canary is None or not customer:
+        return state
+    number = number_of(canary.seed, customer)
+    if number is None or number >= canary.share:
+        return replace(state, variant="champion")
+    return replace(instead(state, canary.challenger), variant="canary")
+
+
+def instead(state: State, tried: Champion) -> State:
+    """A State with another version in the place of the model of its name."""
+    champion, *sources = (
+        tried if each is not None and each.name == tried.name else each for each in (state.champion, *state.sources)
+    )
+    return replace(state, champion=champion, sources=tuple(each for each in sources if each))

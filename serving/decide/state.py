@@ -1,7 +1,7 @@
 """What a decision is made from: a champion with its catalogue columns, swapped as one object."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from features.items import Item
 from models.contracts import Model
@@ -24,10 +24,11 @@ class Champion:
 
 @dataclass(frozen=True)
 class Canary:
-    """A challenger that is tried on a share of the customers."""
+    """A challenger that is tried on a share of the customers, from 0 to 1; `seed` draws others for each trial."""
 
     challenger: Champion
     share: float
+    seed: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class State:
 
     `champion` is that of the first model of the settings that has one, `sources` those of the models after it, in
     their order; `variant` is "champion" or "canary" in a State that a canary's assignment picked, else empty.
+    `shadow` is asked once the answer is out; `spare` are warm, and asked by nobody until they are promoted.
     `catalogue` is None until it could be read once. What changes in the catalogue is taken in between two answers.
     """
 
@@ -60,6 +62,8 @@ class State:
     canary: Canary | None = None
     variant: str = ""
     ranker: LoadedRanker | None = None
+    shadow: Champion | None = None
+    spare: tuple[Champion, ...] = ()
     catalogue: Catalogue | None = None
     trending: Trends = field(default_factory=Trends)
     repeatable: frozenset[str] = field(default_factory=frozenset)
@@ -76,23 +80,9 @@ class State:
     @property
     def loaded(self) -> tuple[Champion, ...]:
         """Every model of slates that is in memory."""
-        canary = () if self.canary is None else (self.canary.challenger,)
-        return (*(() if self.champion is None else (self.champion,)), *self.sources, *canary)
-
-
-def restocked(state: State, catalogue: Catalogue) -> State:
-    """The same with another catalogue: the columns of every model are made anew, which takes a while."""
-
-    def again(champion: Champion) -> Champion:
-        return replace(champion, columns=Columns(champion.model.items, catalogue))
-
-    return replace(
-        state,
-        catalogue=catalogue,
-        champion=None if state.champion is None else again(state.champion),
-        sources=tuple(map(again, state.sources)),
-        canary=None if state.canary is None else replace(state.canary, challenger=again(state.canary.challenger)),
-    )
+        canary = None if self.canary is None else self.canary.challenger
+        asked = (self.champion, *self.sources, canary, self.shadow)
+        return (*(each for each in asked if each is not None), *self.spare)
 
 
 def take(state: State, changed: Mapping[str, Item | None]) -> None:

@@ -41,7 +41,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     made = Engine(Settings(tmp_path, redis="redis://127.0.0.1:1", mlflow="http://127.0.0.1:1"), lambda: "r1")
     made.follower.state = state(SCORES, SHOP, {"e": 7.0})
     yield made
-    made.follower.registry.close()
+    made.follower.models.close()
 
 
 def ask(engine: Engine, profiles: Profiles, **request: object) -> RecommendResponse:

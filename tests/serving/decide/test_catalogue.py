@@ -2,7 +2,7 @@
 
 from serving.decide.catalogue import Catalogue
 from serving.decide.limits import NONE, Limits, Where
-from serving.decide.state import Canary, State, restocked, take
+from serving.decide.state import Canary, State, take
 from tests.serving.decide.fake import shop, state
 
 
@@ -34,15 +34,3 @@ def test_changes_reach_the_catalogue_and_the_columns_of_every_model() -> None:
     open_items = [champion.columns.within(NONE).tolist() for champion in whole.loaded]
     assert open_items == [[True, False], [False, True], [False]]
     assert set(whole.catalogue or ()) == {"a", "c"}
-
-
-def test_another_catalogue_reaches_the_columns_of_every_model() -> None:
-    made = state({"a": 2.0, "b": 1.0}, shop("a"))
-    assert made.champion is not None
-    whole = State(made.champion, (made.champion,), Canary(made.champion, 0.1), catalogue=made.catalogue)
-    again = restocked(whole, Catalogue(shop("b")))
-    assert [champion.columns.within(NONE).tolist() for champion in again.loaded] == [[False, True]] * 3
-    assert set(again.catalogue or ()) == {"b"}
-    assert whole.champion is not None
-    assert whole.champion.columns.within(NONE).tolist() == [True, False]
-    assert restocked(State(), Catalogue({})).loaded == ()
