@@ -31,18 +31,19 @@ QUERIES = 256
 class AlsConfig:
     """Confidence of a pair of weight w is 1 + alpha * log(1 + w); `threads` changes the time, never the answer.
 
-    Where all pairs weigh the same (a file without events or repeats), alpha is `alpha_even` instead: what is there
-    tells all that there is to tell, while in a shop's log a view is hardly more than nothing.
+    Where all pairs weigh the same (a file without events or repeats), `alpha_even` and `regularization_even` hold
+    instead: what is there tells all that there is to tell, while in a shop's log a view is hardly more than nothing.
 
     `regularization` is relative to what the mean user's confidences add up to beyond 1, so that a shop of forty users
     isn't flattened by a value that fits one of forty thousand. `half_life_days` is that of the popularity list, which
     an empty history gets. benchmarks/select_als.py chose the defaults, on validation data.
     """
 
-    embedding_size: int = 128
+    embedding_size: int = 256
     regularization: float = 0.16
+    regularization_even: float = 0.08
     alpha: float = 4.0
-    alpha_even: float = 40.0
+    alpha_even: float = 80.0
     epochs: int = 15
     refresh_epochs: int = 3
     half_life_days: float = 7.0
@@ -95,10 +96,12 @@ class Als:
 
     def _fit(self, interactions: Interactions, start: Float32 | None, epochs: int, progress: Progress | None) -> Self:
         liked = popularity(interactions, self._config.half_life_days)
-        weights = interactions.matrix.data
-        self._alpha = self._config.alpha_even if (weights == weights[0]).all() else self._config.alpha
+        weights, config = interactions.matrix.data, self._config
+        even = bool((weights == weights[0]).all())
+        self._alpha = config.alpha_even if even else config.alpha
         confidences = self._scaled(interactions.matrix)
-        ridge = self._config.regularization * float((confidences.data - 1).sum() / confidences.shape[0])
+        relative = config.regularization_even if even else config.regularization
+        ridge = relative * float((confidences.data - 1).sum() / confidences.shape[0])
         factors = self._solve(confidences, ridge, start, epochs, progress)
         if not np.isfinite(factors).all():
             raise BadInput("the factors overflowed: raise `regularization` or lower `alpha`", "regularization")

@@ -43,10 +43,11 @@ class Space:
 SPACES: dict[str, Space] = {
     "als": Space(
         {
-            "embedding_size": Range(32, 256, log=True, integer=True),
+            "embedding_size": Range(32, 384, log=True, integer=True),
             "alpha": Range(0.5, 64, log=True),
             "alpha_even": Range(0.5, 160, log=True),
             "regularization": Range(0.005, 1, log=True),
+            "regularization_even": Range(0.005, 1, log=True),
             "epochs": Choice((8, 15, 30)),
         }
     ),
@@ -103,10 +104,11 @@ SPACES: dict[str, Space] = {
     ),
     "two_tower": Space(
         {
-            "embedding_size": Range(32, 256, log=True, integer=True),
+            "embedding_size": Range(32, 384, log=True, integer=True),
             "alpha": Range(0.5, 64, log=True),
             "alpha_even": Range(0.5, 160, log=True),
             "regularization": Range(0.005, 1, log=True),
+            "regularization_even": Range(0.005, 1, log=True),
             "content_ridge": Range(0.01, 1, log=True),
         }
     ),
