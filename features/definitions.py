@@ -124,6 +124,8 @@ ITEM: tuple[Feature, ...] = about(
     total("item_revenue_30d", ORDER, "30d", of="cents", unit="minor units", description="Ordered, currencies as one"),
     total("item_popularity_7d", TIES, "7d", of="weight", unit="weight", description="Weighted events of all customers"),
     total("item_popularity_90d", TIES, "90d", of="weight", unit="weight", description="The same in 90 days"),
+    *(total(f"item_popularity_by_{by}_32d", TIES, "32d", of="weight", by=by, unit="weight",
+            description=f"Weighted events by {by}: what trends in a context") for by in ("country", "device")),
     ratio("item_conversion_30d", "item_orders_30d", "item_views_30d", entity="item", description="Orders per view"),
     ratio("item_cart_rate_30d", "item_adds_30d", "item_views_30d", entity="item", description="Carts per view"),
     ratio("item_trend_7d", "item_views_7d", "item_views_previous_7d", entity="item", description="A week by the last"),

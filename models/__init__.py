@@ -34,6 +34,7 @@ MODELS: dict[str, type[Model]] = {
 }
 
 READS_CONTENT = frozenset({"two_tower"})  # fitted on what the catalogue says of items, met or not
+READS_CONTEXTS = frozenset({"trending"})  # fitted on where and on which device events happened
 
 
 def create(name: str, seed: int = 0, params: Mapping[str, object] | None = None) -> Model:

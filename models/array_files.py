@@ -13,6 +13,7 @@ from features.errors import BrokenArtifact
 from models.artifacts import FORMAT, Arrays
 
 Shapes = Mapping[str, tuple[int, ...]]
+_NUMBERS = (np.float32, np.float64, np.int32, np.int64)
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -36,8 +37,8 @@ def write(
 def read(folder: Path, name: str, shapes: Shapes | None = None, stem: str = "model") -> tuple[dict[str, Any], Arrays]:
     """What write() wrote.
 
-    Args:    shapes: of each float array; 0 stands for any size. None if there are none.
-    Raises:  BrokenArtifact: a file is missing, of another model, or doesn't hold finite floats of these shapes.
+    Args:    shapes: of each array; 0 stands for any size. None if there are none.
+    Raises:  BrokenArtifact: a file is missing, of another model, or doesn't hold finite numbers of these shapes.
     """
     try:
         head = msgspec.json.decode((folder / f"{stem}.json").read_bytes(), type=_Head)
@@ -49,8 +50,8 @@ def read(folder: Path, name: str, shapes: Shapes | None = None, stem: str = "mod
     for key, wanted in (shapes or {}).items():
         got = arrays[key]
         fits = got.ndim == len(wanted) and all(size in (0, have) for size, have in zip(wanted, got.shape, strict=True))
-        if not fits or got.dtype not in (np.float32, np.float64) or not np.isfinite(got).all():
-            raise BrokenArtifact(f"array {key!r} is {got.dtype} {got.shape}, wanted finite floats {wanted}")
+        if not fits or got.dtype not in _NUMBERS or not np.isfinite(got).all():
+            raise BrokenArtifact(f"array {key!r} is {got.dtype} {got.shape}, wanted finite numbers {wanted}")
     return head.params, arrays
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -55,6 +56,18 @@ class Content:
     matrix: Csr
 
 
+class Contexts(NamedTuple):
+    """In which context each of m events happened: `key` (m,) is an index into `keys`, such as `country:GB`; `user` and
+    `item` (m,) are rows, `times` (m,) ms UTC. An event that is in several contexts is there several times.
+    """
+
+    keys: tuple[str, ...]
+    key: Int64
+    user: Int32
+    item: Int32
+    times: Int64
+
+
 @dataclass(frozen=True)
 class Interactions:
     """What a model is fitted on: of each user the events that count, oldest first, less what was taken back.
@@ -68,6 +81,7 @@ class Interactions:
     histories: Histories
     window: tuple[int, int] | None = None
     content: Content | None = None
+    contexts: Contexts | None = None
 
     @classmethod
     def of(cls, users: IdMap, items: IdMap, matrix: Csr) -> "Interactions":

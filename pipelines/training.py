@@ -8,6 +8,7 @@ from features.events import iso
 from features.items import Item, decode_item
 from features.offline import EventLog, ItemLog, interactions, read_items
 from features.settings import Settings
+from models import READS_CONTEXTS
 from pipelines.gates import NEEDED, QUALITY
 from pipelines.promotion import Listed
 from pipelines.services import commit_of_checkout
@@ -31,7 +32,7 @@ def train_models(
     Raises:  BadInput: there are none; and as pipelines.train.
     """
     log = EventLog(settings.data)
-    frame = interactions(log, *window)
+    frame = interactions(log, *window, contexts=not READS_CONTEXTS.isdisjoint(names))
     if frame.empty:
         raise BadInput("the event log holds no interactions to train on: `kindred import events FILE` first", "events")
     workspace = settings.data / "tmp"

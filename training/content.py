@@ -53,7 +53,7 @@ def with_content(interactions: Interactions, catalogue: Sequence[Item]) -> Inter
     items = IdMap.of([*interactions.items.ids, *(item.item_id for item in catalogue)])
     place = items.rows(interactions.items.ids)
     histories = replace(interactions.histories, items=place[interactions.histories.items], n_items=len(items))
-    return replace(interactions, items=items, histories=histories, content=content(items, catalogue))
+    return replace(interactions, items=items, histories=histories, content=content(items, catalogue), contexts=None)
 
 
 def content_like(names: Sequence[str], items: IdMap, catalogue: Iterable[Item]) -> Content:

@@ -12,11 +12,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.errors import BadInput
+from features.trends import context_key
 from features.weights import WEIGHTS, recency
 from models.arrays import Csr, Int32, matrix_of
 from models.histories import Histories
-from models.interactions import IdMap, Interactions
+from models.interactions import Contexts, IdMap, Interactions
 
+CONTEXTS = ("country", "device")  # of a context the columns, and the kinds as features.trends names them
+COLUMNS = ("user_id", "item_id", "timestamp", "position", "event", *CONTEXTS)
 Frame = pd.DataFrame
 Float64 = NDArray[np.float64]
 
@@ -25,7 +28,8 @@ def checked(frame: Frame, weights: Mapping[str, float] | None = None) -> Frame:
     """The rows that say something: of a known event, and each (user, item, event, time) once, in the order given.
 
     Args:    weights: what each event is worth; features.weights.WEIGHTS where none are given.
-    Returns: `user_id`, `item_id` str, `weight` float64; `timestamp`, `position`, `event` where they were there.
+    Returns: `user_id`, `item_id` str, `weight` float64; `timestamp`, `position`, `event`, `country`, `device` where
+             they were there.
     Raises:  BadInput: a column is missing, an id is empty, or no row is left.
     """
     for column in ("user_id", "item_id"):
@@ -33,12 +37,14 @@ def checked(frame: Frame, weights: Mapping[str, float] | None = None) -> Frame:
             raise BadInput(f"the interactions have no column {column!r}; name it with --map {column}=...", column)
         if frame[column].isna().any():
             raise BadInput(f"{int(frame[column].isna().sum())} rows have no {column}", column)
-    rows = frame[[name for name in ("user_id", "item_id", "timestamp", "position", "event") if name in frame.columns]]
+    rows = frame[[name for name in COLUMNS if name in frame.columns]]
     rows = rows.assign(user_id=rows["user_id"].astype("str"), item_id=rows["item_id"].astype("str"))
     rows = weighed(rows, WEIGHTS if weights is None else weights)
     rows = rows[rows["weight"] != 0]
     if "timestamp" in rows.columns:
-        rows = rows.drop_duplicates([name for name in rows.columns if name not in {"weight", "position"}])
+        rows = rows.drop_duplicates(
+            [name for name in ("user_id", "item_id", "timestamp", "event") if name in rows.columns]
+        )
     if rows.empty:
         raise BadInput("there are no interactions to learn from: the frame is empty, or names no known event", "event")
     return rows.reset_index(drop=True)
@@ -65,7 +71,9 @@ def interactions(rows: Frame) -> Interactions:
     if kept.empty:
         raise BadInput("every interaction was taken back by a refund: there is nothing to learn from", "event")
     users, items = IdMap.of(kept["user_id"].unique()), IdMap.of(kept["item_id"].unique())
-    return Interactions(users, items, histories(kept, users, items), window(rows))
+    return Interactions(
+        users, items, histories(kept, users, items), window(rows), contexts=contexts(kept, users, items)
+    )
 
 
 def histories(rows: Frame, users: IdMap, items: IdMap, newest: int | None = None) -> Histories:
@@ -96,6 +104,29 @@ def histories(rows: Frame, users: IdMap, items: IdMap, newest: int | None = None
         times=times,
         ordered="timestamp" in rows.columns or "position" in rows.columns,
     )
+
+
+def contexts(rows: Frame, users: IdMap, items: IdMap) -> Contexts | None:
+    """In which countries and on which devices the events that add weight happened; None where the rows don't say.
+
+    Args:    rows: as checked() returns them, of these users and items.
+    """
+    if "timestamp" not in rows.columns or not any(kind in rows.columns for kind in CONTEXTS):
+        return None
+    rows = rows[rows["weight"] > 0]
+    keys: dict[str, int] = {}
+    places: list[NDArray[np.int64]] = []
+    for kind in (kind for kind in CONTEXTS if kind in rows.columns):
+        text = rows[kind].astype("category")
+        known = [keys.setdefault(key, len(keys)) if (key := context_key(kind, str(each))) else -1
+                 for each in text.cat.categories]  # fmt: skip
+        places.append(np.array([*known, -1], dtype=np.int64)[text.cat.codes.to_numpy(dtype=np.int64)])
+    row, column = users.rows(rows["user_id"]), items.rows(rows["item_id"])
+    times = rows["timestamp"].to_numpy(dtype=np.int64)
+    found = [np.flatnonzero(place >= 0) for place in places]
+    at = np.concatenate(found)
+    place_of = np.concatenate([place[there] for place, there in zip(places, found, strict=True)])
+    return Contexts(tuple(keys), place_of, row[at], column[at], times[at])
 
 
 def targets(rows: Frame, users: IdMap, items: IdMap) -> tuple[Csr, NDArray[np.int64]]:

@@ -18,7 +18,8 @@ from models.arrays import Int32
 from models.contracts import Model, Progress
 from models.histories import Histories
 from models.interactions import Interactions
-from training import datasets, evaluation, statistics
+from models.trending import Trending
+from training import datasets, evaluation, in_context, statistics
 from training.content import with_content
 from training.evaluation import Evaluation, Question
 from training.splits import Split, time_split
@@ -82,6 +83,8 @@ def train(
     learned, parts = _interactions(recipe, split.fit, catalogue), 2 if rival is None else 3
     model = recipe.create().fit(learned, _part(progress, 0, parts))
     metrics, judged = _measured(model, split, learned, recipe.seed)
+    if isinstance(model, Trending):
+        metrics |= in_context.measured(model, split, catalogue, recipe.seed)
     if rival is not None:
         other = rival.create().fit(learned, _part(progress, 1, parts))
         metrics |= _compared(judged, evaluation.judge(*_answered(other, split)), recipe.seed)

@@ -16,8 +16,8 @@ from features.offline.segments import Segment
 from features.weights import WEIGHTS
 
 _INTERACTIONS = """
-SELECT customer AS user_id, item.item_id AS item_id, event_time AS timestamp, event, item.quantity AS quantity
-FROM (SELECT customer, event_time, event, unnest(items) AS item FROM log
+SELECT customer AS user_id, item.item_id AS item_id, event_time AS timestamp, event, item.quantity AS quantity{more}
+FROM (SELECT customer, event_time, event, unnest(items) AS item{more} FROM log
       WHERE NOT duplicate AND event_time >= $since AND event_time < $until AND available_at < $until
         AND list_contains($events, event))
 ORDER BY timestamp, user_id, item_id, event, quantity
@@ -29,22 +29,28 @@ FROM log WHERE NOT duplicate
 EVENTS = """
 SELECT 0::BIGINT AS event_time, 0::BIGINT AS available_at, ''::VARCHAR AS customer, ''::VARCHAR AS message_id,
        ''::VARCHAR AS event, false AS duplicate, false AS trusted, ''::BLOB AS value,
+       ''::VARCHAR AS country, ''::VARCHAR AS device,
        []::STRUCT(item_id VARCHAR, quantity DOUBLE, price DOUBLE, category VARCHAR)[] AS items
 WHERE false
 """
+CONTEXTS = ("country", "device")
 _ALWAYS = 2**62
 _PLAIN = "hive_partitioning = false"  # or `name=value` in the path to the data becomes a column
 
 
-def interactions(log: EventLog, since: int | None = None, until: int | None = None) -> pd.DataFrame:
+def interactions(
+    log: EventLog, since: int | None = None, until: int | None = None, contexts: bool = False
+) -> pd.DataFrame:
     """Customer x item events with event_time in [since, until) that were known before `until`, duplicates left out.
 
-    Args:    since, until: ms UTC; None is unbounded.
+    Args:    since, until: ms UTC; None is unbounded; contexts: with `country` and `device` too, as categories.
     Returns: user_id str (the raw id: `u:...` or `a:...`), item_id str, timestamp int64 ms UTC, event str,
              quantity float64; by time, then ids.
     """
     window = {"since": since or 0, "until": _ALWAYS if until is None else until, "events": sorted(WEIGHTS)}
-    return _query(log, _INTERACTIONS, window)
+    more = "".join(f", {name}" for name in CONTEXTS) if contexts else ""
+    frame = _query(log, _INTERACTIONS.replace("{more}", more), window)
+    return frame.astype(dict.fromkeys(CONTEXTS, "category")) if contexts else frame
 
 
 def summary(log: EventLog) -> dict[str, int]:

@@ -7,7 +7,7 @@ from features.online.client import AWAY, answers, check, connect, connect_async
 from features.online.identity import IdentityStore
 from features.online.items import ItemReader, item_features
 from features.online.news import MODELS, tell_of_model
-from features.online.popularity import popular
+from features.online.popularity import popular, popular_by_context
 from features.online.reader import ProfileReader
 from features.online.snapshot import Bucket, customers_of, snapshot
 from features.online.state import BucketCommit, StateStore
@@ -41,6 +41,7 @@ __all__ = [
     "generations",
     "item_features",
     "popular",
+    "popular_by_context",
     "snapshot",
     "tell_of_model",
 ]

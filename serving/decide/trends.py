@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from features.context import country_of, device_of
+from features.items import Item
+from features.trends import EVERYBODY, contexts_of, in_context, trends_of
 from models.arrays import Int64
 from serving.decide.columns import Columns
 
-EVERYBODY = ""
-SHARE_OF_EVERYBODY = 0.25  # beside 1 of each list of a context: it fills up, and orders what no context knows
 COMBINATIONS = 256
 
 Listed = tuple[tuple[str, float], ...]  # (item_id, weight), most wanted first
@@ -28,15 +27,12 @@ class Trends:
         return tuple(key for key in keys if key in self.lists)
 
     def among(self, keys: tuple[str, ...]) -> Listed:
-        """What trends among those of the contexts, most wanted first; without any, the list of everybody.
-
-        Each list counts by shares of its whole, or the contexts of many customers would decide for those of few.
-        """
+        """What trends among those of the contexts, most wanted first; without any, the list of everybody."""
         if not keys:
             return self.lists.get(EVERYBODY, ())
         found = self._among.get(keys)
         if found is None:
-            found = self._together(keys)
+            found = in_context(self.lists, keys)
             if len(self._among) < COMBINATIONS:
                 self._among[keys] = found
         return found
@@ -51,22 +47,16 @@ class Trends:
             self._rows[keys, len(columns)] = columns, rows
         return rows
 
-    def _together(self, keys: tuple[str, ...]) -> Listed:
-        sums: dict[str, float] = {}
-        for key, share in (*((key, 1.0) for key in keys), (EVERYBODY, SHARE_OF_EVERYBODY)):
-            listed = self.lists.get(key, ())
-            whole = sum(weight for _, weight in listed) or 1.0
-            for item_id, weight in listed:
-                sums[item_id] = sums.get(item_id, 0.0) + share * weight / whole
-        return tuple(sorted(sums.items(), key=lambda entry: (-entry[1], entry[0])))
+
+def live_trends(
+    everybody: Mapping[str, int], contexts: Mapping[str, Mapping[str, int]], catalogue: Mapping[str, Item] | None
+) -> Trends:
+    """The lists from what was counted by item, those of categories by what the catalogue says of the items."""
+    known = ((item_id, (catalogue or {}).get(item_id)) for item_id in everybody)
+    categories = {item_id: item.category for item_id, item in known if item is not None}
+    return Trends(trends_of(everybody, contexts, categories))
 
 
 def keys_of(context: Mapping[str, object], category: str) -> tuple[str, ...]:
     """The context keys of a request: its country, its device, and the category of the item that is looked at."""
-    country, device = (context.get(name) for name in ("country", "device"))
-    named = {
-        "country": country_of(country) if isinstance(country, str) else "",
-        "device": device_of(device) if isinstance(device, str) else "",
-        "category": category,
-    }
-    return tuple(f"{name}:{value}" for name, value in named.items() if value)
+    return contexts_of({name: each for name, each in context.items() if isinstance(each, str)}, category)

@@ -14,17 +14,27 @@ from dataclasses import replace
 from typing import Any
 
 from features.errors import KindredError
-from features.online import AWAY, CHANNEL, CatalogueReader, ProfileReader, connect, connect_async, popular
+from features.online import (
+    AWAY,
+    CHANNEL,
+    CatalogueReader,
+    ProfileReader,
+    connect,
+    connect_async,
+    popular,
+    popular_by_context,
+)
 from features.settings import Settings
 from models.registry import Registry
 from serving.decide.asked import Asked
 from serving.decide.catalogue import Catalogue
 from serving.decide.state import Policy, State, take
-from serving.decide.trends import EVERYBODY, Trends
+from serving.decide.trends import live_trends
 from serving.following.models import ModelFollower
 
 POLL_S = 1.0
 TRENDING_S = 2.0
+CONTEXTS_EVERY = 8  # readings of what trends for everybody, to one of what trends by context
 RESYNC_S = 60.0
 START_S = 5.0
 RECENT = 16  # requests that a new model is tried on
@@ -50,6 +60,8 @@ class Follower:
         self.redis = connect(settings.redis)
         self.models = ModelFollower(self, registry or Registry(settings.mlflow))
         self._tried: dict[str, asyncio.Event] = {}
+        self._reads = 0
+        self._contexts: dict[str, dict[str, int]] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -93,9 +105,12 @@ class Follower:
     async def read_trending(self) -> None:
         """What customers turn to, summed over the buckets, in the generation of the features that is live now."""
         await self.profiles.follow()
-        totals = await asyncio.to_thread(popular, self.redis, self.settings.buckets, self.profiles.table)
-        wanted = sorted(((item_id, float(w)) for item_id, w in totals.items() if w > 0), key=lambda e: (-e[1], e[0]))
-        self.state = replace(self.state, trending=Trends({EVERYBODY: wanted[:1_000]}))
+        where = self.redis, self.settings.buckets, self.profiles.table
+        totals = await asyncio.to_thread(popular, *where)
+        if self._reads % CONTEXTS_EVERY == 0:
+            self._contexts = await asyncio.to_thread(popular_by_context, *where)
+        self._reads += 1
+        self.state = replace(self.state, trending=live_trends(totals, self._contexts, self.state.catalogue))
 
     async def _follow_catalogue(self) -> None:
         """Everything once, then each change as it is told; everything again after RESYNC_S, should one be lost."""

@@ -1,6 +1,7 @@
 """Events about items as columns, and what they say of items and of all customers together, counted the plain way."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any, NamedTuple
 
@@ -25,6 +26,8 @@ class Fact(NamedTuple):
     time: int
     bucket: int
     lines: tuple[tuple[str, int, int], ...]
+    country: str = ""
+    device: str = ""
 
 
 def facts(rng: Random, n: int, newest: int, span_ms: int, buckets: int, items: int = 6) -> list[Fact]:
@@ -34,7 +37,8 @@ def facts(rng: Random, n: int, newest: int, span_ms: int, buckets: int, items: i
         name = rng.choice(NAMES)
         count = {"Order Completed": rng.randrange(1, 4), "page": 0}.get(name, 1)
         lines = tuple((f"i{rng.randrange(items)}", rng.randrange(1, 4), rng.randrange(5_000)) for _ in range(count))
-        made.append(Fact(name, newest - int(span_ms * rng.random() ** 3), rng.randrange(buckets), lines))
+        time, where = newest - int(span_ms * rng.random() ** 3), rng.choice(("", "GB", "Utopia"))
+        made.append(Fact(name, time, rng.randrange(buckets), lines, where, rng.choice(("", "mobile"))))
     return made
 
 
@@ -53,7 +57,11 @@ def events_of(found: Sequence[Fact]) -> Events:
         message=np.arange(len(found), dtype=np.uint64),
         trusted=np.ones(len(found), np.bool_),
         numbers={name: np.full(len(found), MISSING) for name in columns.EVENT_NUMBERS},
-        texts=dict.fromkeys(columns.EVENT_TEXTS, none),
+        texts={
+            **dict.fromkeys(columns.EVENT_TEXTS, none),
+            "country": Text.of([fact.country for fact in found]),
+            "device": Text.of([fact.device for fact in found]),
+        },
         line_of=np.array([line[0] for line in lines], np.int32),
         line_numbers={"pieces": pieces, "cents": cents, "price": cents},
         line_texts={**dict.fromkeys(columns.LINE_TEXTS, nothing), "item": Text.of([line[1] for line in lines])},
@@ -75,6 +83,14 @@ def counted(table: Table, name: str, item: str, found: Sequence[Fact], now: int)
     inside = [f for f in found if (not feature.events or f.name in feature.events) and _inside(window, f.time, now)]
     if feature.by == "with":
         return _together(item, inside)
+    if feature.by:
+        keys = sorted({getattr(fact, feature.by) for fact in inside if _lines(feature, item, fact)} - {""})
+        plain = replace(feature, by="")
+        return {key: _total(plain, item, [f for f in inside if getattr(f, feature.by) == key]) for key in keys}
+    return _total(feature, item, inside)
+
+
+def _total(feature: Feature, item: str, inside: Sequence[Fact]) -> int:
     return sum(_amount(feature, fact, line) for fact in inside for line in _lines(feature, item, fact))
 
 

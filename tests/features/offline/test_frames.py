@@ -50,6 +50,15 @@ def test_interactions_come_by_time_and_then_ids(tmp_path: Path) -> None:
     assert interactions(log).dtypes["quantity"] == np.float64
 
 
+def test_countries_and_devices_come_when_they_are_asked_for(tmp_path: Path) -> None:
+    told: Any = {"context": {"locale": "en-GB", "device": {"type": "iPhone"}}}
+    log = log_of(tmp_path, viewed(0, "u1", "x", T, **told), viewed(1, "u2", "y", T + 1))
+    frame = interactions(log, contexts=True)
+    assert frame["country"].cat.categories.tolist() == ["GB"]
+    assert frame["device"].cat.codes.tolist() == [0, -1]
+    assert list(interactions(EventLog(tmp_path / "none"), contexts=True)["country"]) == []
+
+
 def test_the_window_holds_its_first_moment_and_not_its_last(tmp_path: Path) -> None:
     log = log_of(tmp_path, *(viewed(n, "u1", str(n), T + n) for n in range(5)))
     assert list(interactions(log, T + 1, T + 3)["item_id"]) == ["1", "2"]

@@ -8,92 +8,21 @@ from typing import Any
 import pytest
 
 from features.definitions import FEATURES
-from features.feature import about, count, ratio, total
 from features.online import (
     BucketCommit,
-    Client,
     ItemReader,
     Merger,
-    StateStore,
-    connect,
     connect_async,
     item_features,
-    popular,
-    popularity,
 )
 from features.online import tiles as module
 from features.online.batch import primaries
 from features.online.state import CHANGES, prefix_of
 from features.online.tiles import Fields, item_key
-from features.table import Table, table
-from features.tiles import kept_tiles, tile_additions
 from features.totals import Ladder, Sums
-from features.windows import DAY, TILE_MS
-from tests.features.shared_events import HOUR_MS, Fact, buckets_of, counted, events_of, facts
-
-T = 1_760_000_000_000
-DAY_MS = DAY * TILE_MS
-BUCKETS = 4
-VIEW, ADD, ORDER = "Product Viewed", "Product Added", "Order Completed"
-ITEMS = [f"i{at}" for at in range(6)]
-SMALL = table(
-    (
-        *about("item", count("views_1h", VIEW, "1h"), count("views_2d", VIEW, "2d"), count("views_9d", VIEW, "9d")),
-        *about("item", count("before", VIEW, "1d before 1d"), total("pieces", ORDER, "40d", of="pieces")),
-        *about("item", count("month", ADD, "month"), count("adds", ADD, "24h"), count("with", ORDER, "40d", by="with")),
-        ratio("rate", "pieces", "views_9d", entity="item"),
-        *about("global", count("orders", ORDER, "24h"), total("cents", ORDER, "3d", of="cents")),
-    )
-)
-
-
-class World:
-    """Commits events as a worker does, and knows them all."""
-
-    def __init__(self, url: str, features: Table = SMALL, source: str = "events.x.p1") -> None:
-        self.client: Client = connect(url)
-        self.table = features
-        self.store = StateStore(self.client, source, BUCKETS, features.generation, kept_tiles(features))
-        self.positions = self.store.claim(list(range(BUCKETS)))
-        self.known: list[Fact] = []
-
-    def commit(self, found: Sequence[Fact]) -> None:
-        self.known += found
-        added = tile_additions(self.table, events_of(found), buckets_of(found))
-        versions = self.store.read({bucket: [] for bucket in range(BUCKETS)})
-        commits = []
-        for bucket, position in self.positions.items():
-            newest = max((fact.time // TILE_MS for fact in found if fact.bucket == bucket), default=0)
-            tiles = added.get(bucket, {})
-            commits.append(BucketCommit(bucket, versions[bucket][0], position, position + 1, {}, tiles, newest))
-            self.positions[bucket] += 1
-        assert self.store.commit(commits) == []
-
-    def merger(self) -> Merger:
-        return Merger(self.client, BUCKETS, self.table)
-
-    def newest(self) -> int:
-        return max((fact.time for fact in self.known), default=0)
-
-    def copies(self) -> dict[str, bytes | None]:
-        """The read copies as they are kept."""
-        prefix = item_key(self.table.generation, "")
-        keys = [key for node in primaries(self.client) for key in node.scan_iter(match=f"{prefix}*")]
-        return {key.decode().removeprefix(prefix): self.client.get(key) for key in sorted(keys)}  # type: ignore
-
-    def check(self, *later: int) -> None:
-        """What is read is what the events say, at their newest moment and later."""
-        names = [name for name, feature in self.table.features.items() if feature.entity == "item"]
-        for now in (self.newest() + each for each in (0, *later)):
-            found = item_features(self.client, self.table, ITEMS, names, now)
-            assert found == {item: {name: self.expected(name, item, now) for name in names} for item in ITEMS}
-
-    def expected(self, name: str, item: str, now: int) -> Any:
-        return counted(self.table, name, item, self.known, now)
-
-
-def view(item: str = "i0", time: int = T, bucket: int = 0) -> Fact:
-    return Fact(VIEW, time, bucket, ((item, 1, 0),))
+from features.windows import TILE_MS
+from tests.features.online.item_world import BUCKETS, DAY_MS, ORDER, SMALL, T, World, view
+from tests.features.shared_events import HOUR_MS, Fact, facts
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -273,39 +202,3 @@ def test_the_service_reads_items_and_all_customers_together(redis_url: str) -> N
         "nobody": {"item_views_1h": 0, "item_views_24h": 0, "bought_together_90d": {}},
     }
     assert everyone == {"all_orders_24h": 1, "all_revenue_24h": 1_000, "all_views_1h": 1}
-
-
-def test_popular_sums_all_buckets_over_the_last_days_of_any_of_them(redis_url: str) -> None:
-    world = World(redis_url, FEATURES)
-    assert popular(world.client, BUCKETS, FEATURES) == {}
-    days = [view("i0", T), view("i0", T - DAY_MS, 1), view("i1", T - 6 * DAY_MS, 2), view("i2", T - 7 * DAY_MS)]
-    world.commit([*days, Fact(ORDER, T, 3, (("i1", 1, 0),))])
-    world.merger().merge()
-    assert popular(world.client, BUCKETS, FEATURES) == {"i0": 2, "i1": 6}
-    assert popular(world.client, BUCKETS, FEATURES, days=1) == {"i0": 1, "i1": 5}
-
-
-def test_of_a_day_only_its_most_popular_items_are_kept_and_one_let_go_comes_back(
-    redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(popularity, "TOP", 2)
-    monkeypatch.setattr(popularity, "AT_ONCE", 1)
-    monkeypatch.setattr(popularity, "PART", 1)
-    world = World(redis_url, FEATURES)
-    merger = world.merger()
-    counts = {"i0": 3, "i1": 2, "i2": 1}
-    world.commit([view(item, T + n, n % BUCKETS) for item, times in counts.items() for n in range(times)])
-    merger.merge()
-    assert popular(world.client, BUCKETS, FEATURES) == {"i0": 3, "i1": 2}
-    world.commit([view("i2", T + 9, 1), view("i2", T + 9, 2), view("i2", T + DAY_MS, 2)])
-    merger.merge()
-    kept = {"i0": 3, "i2": 4}
-    assert popular(world.client, BUCKETS, FEATURES) == kept
-    world.merger().merge()
-    assert popular(world.client, BUCKETS, FEATURES) == kept
-    world.commit([view("i1", T + 9 * DAY_MS)])
-    merger.merge()
-    assert popular(world.client, BUCKETS, FEATURES) == {"i1": 1}
-    assert [key for node in primaries(world.client) for key in node.scan_iter(match="{top}:*")] == [
-        popularity.top_key(FEATURES.generation, (T // TILE_MS + 9 * DAY) // DAY * DAY).encode()
-    ]

@@ -55,7 +55,7 @@ def test_trending_items_need_a_catalogue_only_where_there_are_limits() -> None:
 
 
 def test_what_trends_in_the_context_comes_first() -> None:
-    lists = {EVERYBODY: [("a", 90.0), ("b", 10.0)], "country:GB": [("b", 5.0)], "category:x": [("c", 5.0)]}
+    lists = {EVERYBODY: [("a", 90.0), ("b", 10.0)], "country:GB": [("b", 5e3)], "category:x": [("c", 5e3)]}
     made = replace(state(catalogue=shop("a", "b", "c", category="x")), trending=Trends(lists))
     assert order(trending(about(made), NOTHING, 2)) == "ab"
     assert order(trending(about(made, context={"country": "gb"}), NOTHING, 2)) == "ba"

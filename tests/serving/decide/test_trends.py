@@ -1,8 +1,9 @@
 """What trends: in all, and in a context."""
 
+from features.trends import EVERYBODY
 from models.interactions import IdMap
 from serving.decide.columns import Columns
-from serving.decide.trends import EVERYBODY, Trends, keys_of
+from serving.decide.trends import Trends, keys_of, live_trends
 from tests.serving.decide.fake import shop
 
 LISTS = {
@@ -17,15 +18,17 @@ def test_without_a_context_it_is_the_list_of_everybody_as_it_was_given() -> None
     assert Trends().among(()) == ()
 
 
-def test_lists_of_a_context_count_by_shares_and_the_list_of_everybody_fills_up() -> None:
-    """b: 3/4 + 0.25 * 0.4; d: 1/1 of few; c: 1/4; a: 0.25 * 0.6."""
-    found = Trends(LISTS).among(("country:GB", "device:mobile"))
-    assert [(item_id, round(weight, 6)) for item_id, weight in found] == [
-        ("d", 1.0),
-        ("b", 0.85),
-        ("c", 0.25),
-        ("a", 0.15),
-    ]
+def test_in_a_context_items_move_by_how_much_more_they_are_wanted_there() -> None:
+    lists = {**LISTS, "country:GB": [("b", 300.0), ("c", 100.0)]}
+    assert [item_id for item_id, _ in Trends(lists).among(("country:GB",))] == ["b", "c", "a"]
+    assert [item_id for item_id, _ in Trends(LISTS).among(("country:GB",))][:2] == ["a", "b"]  # few speak for it
+
+
+def test_live_lists_know_categories_by_the_catalogue() -> None:
+    found = live_trends({"a": 6, "b": 4, "gone": 1}, {"country:GB": {"b": 3}}, shop("a", "b"))
+    assert found.lists[EVERYBODY] == (("a", 6.0), ("b", 4.0), ("gone", 1.0))
+    assert set(found.known(("country:GB", f"category:{shop('a')['a'].category}"))) >= {"country:GB"}
+    assert live_trends({"a": 1}, {}, None).lists == {EVERYBODY: (("a", 1.0),)}
 
 
 def test_keys_without_a_list_are_left_out() -> None:

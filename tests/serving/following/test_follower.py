@@ -97,9 +97,11 @@ def test_trends_are_ordered_by_weight_and_id_without_what_nobody_wants(
     monkeypatch.setattr(
         follower_module, "popular", lambda _client, _buckets, _table: {"b": 2, "a": 2, "c": 9, "d": 0, "e": -3}
     )
+    monkeypatch.setattr(follower_module, "popular_by_context", lambda *_: {"country:GB": {"a": 1}})
     monkeypatch.setattr(follower.profiles, "follow", lambda: asyncio.sleep(0))
     run(follower.read_trending)
     assert follower.state.trending.lists[EVERYBODY] == (("c", 9.0), ("a", 2.0), ("b", 2.0))
+    assert follower.state.trending.lists["country:GB"] == (("a", 1.0),)
 
 
 def test_it_starts_without_redis_and_without_a_registry(tmp_path: Path) -> None:
