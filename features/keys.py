@@ -16,7 +16,8 @@ from msgspec import Meta, Struct
 from features.errors import BadInput, BadSetting
 
 Kind = Literal["write", "secret"]
-SCOPES = ("track", "recommend", "items")
+SCOPES = ("track", "recommend", "items", "debug")
+SECRET_ONLY = frozenset({"items", "debug"})  # a write key is public
 _PREFIX: dict[Kind, str] = {"write": "wk_", "secret": "sk_"}
 
 
@@ -46,8 +47,8 @@ class KeyStore:
         """
         if unknown := [scope for scope in scopes if scope not in SCOPES]:
             raise BadInput(f"there is no scope {unknown[0]!r}; known ones: {', '.join(SCOPES)}", "scope")
-        if kind == "write" and "items" in scopes:
-            raise BadInput("a write key is public, it can't have the scope items", "scope")
+        if kind == "write" and (refused := sorted(SECRET_ONLY.intersection(scopes))):
+            raise BadInput(f"a write key is public, it can't have the scope {refused[0]}", "scope")
         token = _PREFIX[kind] + secrets.token_urlsafe(24)
         key = Key(
             id=uuid.uuid4().hex[:8],

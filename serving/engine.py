@@ -5,8 +5,10 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
+
+from msgspec import UNSET
 
 from features.events import customer_of, iso
 from features.online import AWAY, ProfileReader
@@ -24,6 +26,7 @@ from serving.schema import (
     Filter,
     ModelVersion,
     Ranked,
+    RankRequest,
     Reason,
     RecommendRequest,
     RecommendResponse,
@@ -96,13 +99,19 @@ class Engine:
         """
         degraded = set(self.follower.missing)
         profile = await self._profile(request, merge, degraded)
-        asked = _asked(request, profile, self.now())
+        asked = _asked_for(request, profile, self.now())
         state, decision = self.guard.decide(self.follower.state, asked)
         answer = _answer(self.new_id(), asked, decision, degraded, _assigned(state))
         self._tell(
             Served(answer.request_id, request.user_id, request.anonymous_id, state, asked, decision, answer.degraded)
         )
         return answer
+
+    async def rank(self, request: RankRequest, merge: bool = True) -> RecommendResponse:
+        """The given items in their best order for a customer; merge: as recommend() has it."""
+        degraded = set(self.follower.missing)
+        asked = _asked_of(request, await self._profile(request, merge, degraded), self.now())
+        return _answer(self.new_id(), asked, decide(self.follower.state, asked), degraded)
 
     async def similar(self, request: SimilarRequest) -> RecommendResponse:
         """Items like one."""
@@ -112,6 +121,9 @@ class Engine:
             limits=_limits(request.filter),
             exclude=request.exclude,
             alike=request.item_id,
+            placement="similar",
+            context=request.context,
+            explain=request.debug,
         )
         return _answer(self.new_id(), asked, decide(self.follower.state, asked), set(self.follower.missing))
 
@@ -125,7 +137,7 @@ class Engine:
                 HOOKS_FAILED.labels(name).inc()
                 logger.exception("%s failed on %s; the answer goes out", name, served.request_id)
 
-    async def _profile(self, request: RecommendRequest, merge: bool, degraded: set[str]) -> Profile:
+    async def _profile(self, request: RecommendRequest | RankRequest, merge: bool, degraded: set[str]) -> Profile:
         """The customer's live state; what could not be had is added to `degraded`."""
         customer = customer_of(request.user_id, request.anonymous_id)
         profile, seen = Profile(), request.after is None
@@ -152,21 +164,31 @@ class Engine:
         return profile, False
 
 
-def _asked(request: RecommendRequest, profile: Profile, now: int) -> Asked:
+def _asked_for(request: RecommendRequest, profile: Profile, now: int) -> Asked:
+    asked = _asked_by(request, profile, now)
+    return replace(
+        asked, n=request.n, limits=_limits(request.filter), exclude=request.exclude, listed=listed_of(profile, now)
+    )
+
+
+def _asked_of(request: RankRequest, profile: Profile, now: int) -> Asked:
+    item_ids = tuple(dict.fromkeys(request.item_ids))
+    return replace(_asked_by(request, profile, now), n=len(item_ids), item_ids=item_ids)
+
+
+def _asked_by(request: RecommendRequest | RankRequest, profile: Profile, now: int) -> Asked:
     stated = [Stated(each.item_id, each.name, each.at) for each in request.history or ()]
     return Asked(
         now=now,
-        n=request.n,
+        n=1,
         customer=customer_of(request.user_id, request.anonymous_id),
         touches=touches_of(profile, stated, now, request.item_id),
         bought=bought_of(profile, stated),
-        limits=_limits(request.filter),
-        exclude=request.exclude,
         item_id=request.item_id,
-        listed=listed_of(profile, now),
         placement=request.placement,
         context=request.context,
         as_of=newest_of(profile, stated),
+        explain=request.debug,
     )
 
 
@@ -192,6 +214,7 @@ def _answer(
         experiment=experiment,
         as_of=iso(asked.as_of) if asked.as_of else None,
         degraded=tuple(sorted({*degraded, *decision.degraded})),
+        debug=UNSET if decision.trace is None else dict(decision.trace),
     )
 
 

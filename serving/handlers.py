@@ -18,7 +18,7 @@ from serving.exposures import ExposureQueue, exposure_producer
 from serving.following.webhook import model_of
 from serving.http import answer, decode_object, read
 from serving.metrics import exposition
-from serving.schema import parse_recommend, parse_similar
+from serving.schema import RecommendRequest, parse_parameters, parse_rank, parse_recommend, parse_similar
 from serving.tracking import KINDS, Tracker
 
 SLATE_BYTES = 256 * 1024
@@ -48,15 +48,32 @@ async def recommend(parts: Parts, request: Request) -> Response:
     """POST /recommend."""
     who = parts.caller(request)
     who.need("recommend")
-    asked = parse_recommend(await read(request, SLATE_BYTES))
-    who.need_access_to(asked.user_id)
-    return answer(await parts.engine.recommend(asked, merge=who.kind != "write"))
+    return await _slate(parts, who, parse_recommend(await read(request, SLATE_BYTES)))
+
+
+async def recommend_by_parameters(parts: Parts, request: Request) -> Response:
+    """GET /recommend."""
+    who = parts.caller(request)
+    who.need("recommend")
+    return await _slate(parts, who, parse_parameters(request.query_params.multi_items()))
+
+
+async def rank(parts: Parts, request: Request) -> Response:
+    """POST /rank."""
+    who = parts.caller(request)
+    who.need("recommend")
+    asked = parse_rank(await read(request, SLATE_BYTES))
+    _check(who, asked.user_id, asked.debug)
+    return answer(await parts.engine.rank(asked, merge=who.kind != "write"))
 
 
 async def similar(parts: Parts, request: Request) -> Response:
     """POST /similar."""
-    parts.caller(request).need("recommend")
-    return answer(await parts.engine.similar(parse_similar(await read(request, SLATE_BYTES))))
+    who = parts.caller(request)
+    who.need("recommend")
+    asked = parse_similar(await read(request, SLATE_BYTES))
+    _check(who, None, asked.debug)
+    return answer(await parts.engine.similar(asked))
 
 
 async def track(parts: Parts, request: Request) -> Response:
@@ -133,6 +150,18 @@ async def demo_items(parts: Parts, request: Request) -> Response:
     return answer(demo.items(parts.engine.follower.state, ids[:200]))
 
 
+async def _slate(parts: Parts, who: Caller, asked: RecommendRequest) -> Response:
+    _check(who, asked.user_id, asked.debug)
+    return answer(await parts.engine.recommend(asked, merge=who.kind != "write"))
+
+
+def _check(who: Caller, user_id: str | None, debug: bool) -> None:
+    """Raises Forbidden: the caller may not ask for this customer, or not for the trace."""
+    who.need_access_to(user_id)
+    if debug:
+        who.need("debug")
+
+
 def _write_key(message: dict[str, Any], request: Request) -> str | None:
     """The key in the body, or in the query, where a browser's beacon puts it."""
     key = message.get("writeKey")
@@ -142,6 +171,8 @@ def _write_key(message: dict[str, Any], request: Request) -> str | None:
 Handler = Callable[[Parts, Request], Awaitable[Response]]
 ROUTES: dict[tuple[str, str], Handler] = {
     ("POST", "/recommend"): recommend,
+    ("GET", "/recommend"): recommend_by_parameters,
+    ("POST", "/rank"): rank,
     ("POST", "/similar"): similar,
     ("POST", "/v1/batch"): batch,
     ("POST", "/v1/items"): items,

@@ -40,6 +40,7 @@ SHADOW_SECONDS = Histogram(
 SHADOW_OVERLAP = Histogram(
     "kindred_shadow_overlap", "Part of a slate that the shadow shows too", buckets=(0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
 )
+ACTIONS = Counter("kindred_actions_files", "Files of business actions by outcome", ["outcome"])
 EVENTS = Counter("kindred_events", "Events from callers by outcome", ["outcome"])
 
 

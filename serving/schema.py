@@ -1,10 +1,11 @@
 """What a request may say and what an answer looks like: the bounds of the contract, checked first."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from features.errors import BadInput
 from features.events import canonical
@@ -48,28 +49,53 @@ class Filter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_price: Annotated[float, Meta(ge=0)] | None = None
 
 
+Touches = Annotated[tuple[Touched, ...], Meta(max_length=200)]
+Context = Annotated[dict[str, str | int | float | bool | None], Meta(max_length=50)]
+
+
 class RecommendRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of POST /recommend; `placement` and `context` are taken and change nothing yet."""
+    """Body of POST /recommend, and the parameters of GET.
+
+    `item_id` is the item that is looked at; `context` may say `country` and `device`; `debug` asks for the trace, which
+    takes a key of that scope.
+    """
 
     user_id: Id | None = None
     anonymous_id: Id | None = None
     n: Count = 10
     placement: Annotated[str, Meta(max_length=100)] = "default"
     item_id: Id | None = None
-    history: Annotated[tuple[Touched, ...], Meta(max_length=200)] | None = None
-    context: Annotated[dict[str, str | int | float | bool | None], Meta(max_length=50)] = {}
+    history: Touches | None = None
+    context: Context = {}
     filter: Filter = Filter()
     exclude: Ids = ()
     after: Id | None = None
+    debug: bool = False
+
+
+class RankRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of POST /rank: the answer holds every one of `item_ids`, each once, best first, whatever is known of it."""
+
+    item_ids: Annotated[tuple[Id, ...], Meta(min_length=1, max_length=1_000)]
+    user_id: Id | None = None
+    anonymous_id: Id | None = None
+    placement: Annotated[str, Meta(max_length=100)] = "default"
+    item_id: Id | None = None
+    history: Touches | None = None
+    context: Context = {}
+    after: Id | None = None
+    debug: bool = False
 
 
 class SimilarRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of POST /similar."""
+    """Body of POST /similar; actions that name placements hold here under the placement `similar`."""
 
     item_id: Id
     n: Count = 10
     filter: Filter = Filter()
     exclude: Ids = ()
+    context: Context = {}
+    debug: bool = False
 
 
 class Reason(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -114,7 +140,10 @@ class Assigned(Struct, frozen=True):
 
 
 class RecommendResponse(Struct, frozen=True, kw_only=True):
-    """Answer of POST /recommend and POST /similar; `as_of` is the time of the newest event that it reflects."""
+    """Answer of /recommend, /similar and /rank; `as_of` is the time of the newest event that it reflects.
+
+    `debug` is there only where it was asked for: the whole way of the decision.
+    """
 
     request_id: str
     items: tuple[Ranked, ...]
@@ -122,9 +151,16 @@ class RecommendResponse(Struct, frozen=True, kw_only=True):
     experiment: Assigned | None = None
     as_of: str | None
     degraded: tuple[str, ...]
+    debug: dict[str, Any] | UnsetType = UNSET
 
 
+Anyone = TypeVar("Anyone", RecommendRequest, RankRequest)
+PARAMETERS = frozenset(
+    {"user_id", "anonymous_id", "n", "placement", "item_id", "country", "device", "category", "max_price", "exclude",
+     "after", "history", "debug"}
+)  # fmt: skip
 _recommend = msgspec.json.Decoder(RecommendRequest)
+_rank = msgspec.json.Decoder(RankRequest)
 _similar = msgspec.json.Decoder(SimilarRequest)
 
 
@@ -134,9 +170,47 @@ def parse_recommend(body: bytes) -> RecommendRequest:
     Raises:  BadInput: with the field.
     """
     request: RecommendRequest = _parse(_recommend, body)
-    if not request.user_id and not request.anonymous_id and request.history is None:
-        raise BadInput("say who it is for: one of user_id, anonymous_id, history is needed", "user_id")
-    return request
+    return _for_somebody(request)
+
+
+def parse_rank(body: bytes) -> RankRequest:
+    """A checked request.
+
+    Raises:  BadInput: with the field.
+    """
+    request: RankRequest = _parse(_rank, body)
+    return _for_somebody(request)
+
+
+def parse_parameters(given: Iterable[tuple[str, str]]) -> RecommendRequest:
+    """The same request from the parameters of a GET.
+
+    `category`, `exclude` and `history` (item ids that were viewed, oldest first) may come several times; `history`
+    without a value is that of a new visitor.
+
+    Raises:  BadInput: with the parameter.
+    """
+    values: dict[str, list[str]] = {}
+    for name, value in given:
+        if name not in PARAMETERS:
+            raise BadInput(f"{name[:100]}: is no parameter; known ones: {', '.join(sorted(PARAMETERS))}", name[:100])
+        values.setdefault(name, []).append(value)
+    several = {name: values.pop(name) for name in ("category", "exclude", "history") if name in values}
+    if twice := [name for name, found in values.items() if len(found) > 1]:
+        raise BadInput(f"{twice[0]}: may come once", twice[0])
+    single = {name: found[0] for name, found in values.items()}
+    body: dict[str, Any] = {
+        "context": {name: single.pop(name) for name in ("country", "device") if name in single},
+        "filter": {name: found for name, found in {
+            "category": several.get("category"), "max_price": single.pop("max_price", None)}.items() if found},
+        "exclude": several.get("exclude", []),
+    }  # fmt: skip
+    if "history" in several:
+        body["history"] = [{"item_id": item_id} for item_id in several["history"] if item_id]
+    try:
+        return _for_somebody(msgspec.convert({**body, **single}, RecommendRequest, strict=False))
+    except msgspec.ValidationError as error:
+        raise _named(error) from error
 
 
 def parse_similar(body: bytes) -> SimilarRequest:
@@ -148,11 +222,22 @@ def parse_similar(body: bytes) -> SimilarRequest:
     return request
 
 
+def _for_somebody(request: Anyone) -> Anyone:
+    if not request.user_id and not request.anonymous_id and request.history is None:
+        raise BadInput("say who it is for: one of user_id, anonymous_id, history is needed", "user_id")
+    return request
+
+
 def _parse(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
     try:
         return decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        message, _, path = str(error).partition(" - at `$")
-        named = message.rpartition("`")[0].rpartition("`")[2] if "field `" in message else ""
-        field = f"{path.rstrip('`')}.{named}".strip(".") if named else path.rstrip("`").strip(".")
-        raise BadInput(f"{field or 'body'}: {message}", field or "body") from error
+        raise _named(error) from error
+
+
+def _named(error: Exception) -> BadInput:
+    """The refusal with its field, which msgspec names at the end of its message or within it."""
+    message, _, path = str(error).partition(" - at `$")
+    named = message.rpartition("`")[0].rpartition("`")[2] if "field `" in message else ""
+    field = f"{path.rstrip('`')}.{named}".strip(".") if named else path.rstrip("`").strip(".")
+    return BadInput(f"{field or 'body'}: {message}", field or "body")

@@ -30,7 +30,15 @@ from serving.handlers import DEMO, ROUTES, Handler, Parts
 from serving.http import failure, preflight, shared
 from serving.metrics import REQUESTS, SECONDS
 from serving.openapi import body_of
-from serving.schema import RecommendRequest, RecommendResponse, SimilarRequest, parse_recommend, parse_similar
+from serving.schema import (
+    RankRequest,
+    RecommendRequest,
+    RecommendResponse,
+    SimilarRequest,
+    parse_rank,
+    parse_recommend,
+    parse_similar,
+)
 
 PAGE_HEADERS = {
     "content-security-policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'",
@@ -170,6 +178,7 @@ def _is_demo() -> bool:
 
 app = Starlette(lifespan=running)
 RecommendBody: Any = body_of(RecommendRequest)
+RankBody: Any = body_of(RankRequest)
 SimilarBody: Any = body_of(SimilarRequest)
 SlateBody: Any = body_of(RecommendResponse)
 
@@ -189,6 +198,12 @@ class Kindred:
         """A slate for a customer, a visitor or a history."""
         asked = parse_recommend(msgspec.json.encode(request.root))
         return SlateBody(msgspec.to_builtins(await _parts().engine.recommend(asked)))
+
+    @bentoml.api(route="/rank")  # type: ignore[untyped-decorator]
+    async def rank(self, request: RankBody, /) -> SlateBody:
+        """The given items in their best order."""
+        asked = parse_rank(msgspec.json.encode(request.root))
+        return SlateBody(msgspec.to_builtins(await _parts().engine.rank(asked)))
 
     @bentoml.api(route="/similar")  # type: ignore[untyped-decorator]
     async def similar(self, request: SimilarBody, /) -> SlateBody:

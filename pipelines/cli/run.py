@@ -80,7 +80,7 @@ def serve(
 @keys.command("issue")
 def issue_key(
     kind: Annotated[str, typer.Argument(help="write (browsers) or secret (servers).")],
-    scope: Annotated[str, typer.Option(help="track, recommend, items; comma-separated.")] = "track,recommend",
+    scope: Annotated[str, typer.Option(help="track, recommend, items, debug; comma-separated.")] = "track,recommend",
     label: str = "",
 ) -> None:
     """Print a new key; only its hash is kept."""

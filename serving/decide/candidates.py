@@ -43,7 +43,10 @@ def alike(asked: Question, item_id: str) -> Pool:
 
 
 def given(asked: Question, item_ids: tuple[str, ...]) -> Pool:
-    """These items, each once: as the models rank them, then by what trends, then by id. None of them is left out."""
+    """These items, each once: as the models rank them, then by what trends, then by id, what the shop lacks last.
+
+    None is left out: whoever lets a list be ordered shows the list.
+    """
     wanted = list(dict.fromkeys(item_ids))
 
     def sources() -> Iterator[Pool]:
@@ -54,6 +57,7 @@ def given(asked: Question, item_ids: tuple[str, ...]) -> Pool:
             yield _best(champion, asked.history(champion), len(rows), allowed) if rows else []
         weights = dict(asked.state.trending.among(asked.keys))
         yield [Candidate(item_id, weights[item_id], TRENDING) for item_id in wanted if item_id in weights]
+        yield [Candidate(item_id, 0.0, CATALOGUE) for item_id in wanted if item_id in asked.shop]
         yield [Candidate(item_id, 0.0, CATALOGUE) for item_id in wanted]
 
     return _filled(sources(), [], len(wanted), len(wanted))

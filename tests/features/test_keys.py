@@ -57,7 +57,7 @@ def test_keys_issued_at_the_same_moment_are_all_kept(tmp_path: Path) -> None:
 
 def test_what_a_key_cannot_have_is_refused(tmp_path: Path) -> None:
     store = KeyStore(tmp_path)
-    with pytest.raises(BadInput, match="no scope 'everything'; known ones: track, recommend, items"):
+    with pytest.raises(BadInput, match="no scope 'everything'; known ones: track, recommend, items, debug"):
         store.issue("secret", ("everything",), "", 0)
     with pytest.raises(BadInput, match="a write key is public"):
         store.issue("write", ("items",), "", 0)

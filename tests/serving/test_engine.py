@@ -2,17 +2,29 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 import redis
 
 from features.profiles import Profile
 from features.settings import Settings
 from serving import engine as engine_module
+from serving.decide.actions import Pin
+from serving.decide.trends import EVERYBODY, Trends
 from serving.engine import Engine, Served
 from serving.metrics import HOOKS_FAILED
-from serving.schema import Filter, RecommendRequest, RecommendResponse, SimilarRequest, Touched, parse_recommend
+from serving.schema import (
+    Filter,
+    RankRequest,
+    RecommendRequest,
+    RecommendResponse,
+    SimilarRequest,
+    Touched,
+    parse_recommend,
+)
 from tests.profiles import message, profile
 from tests.serving.decide.fake import shop, state
 
@@ -196,3 +208,41 @@ def test_a_hook_that_fails_costs_no_answer_and_is_counted(engine: Engine) -> Non
     assert items(ask(engine, Profiles(), user_id="u", n=2)) == "ea"
     after = [HOOKS_FAILED.labels(name)._value.get() for name in ("exposures", "shadow")]
     assert [now - then for now, then in zip(after, before, strict=True)] == [1, 1]
+
+
+def test_the_given_items_are_ranked_for_a_customer_and_none_is_left_out(engine: Engine) -> None:
+    engine.profiles = Profiles(viewed("a", 1_000))  # type: ignore[assignment]
+    asked = RankRequest(user_id="u", item_ids=("zz", "c", "a", "c", "b"))
+    answer = asyncio.run(engine.rank(asked))
+    assert items(answer) == "abczz"
+    assert [entry.rank for entry in answer.items] == [1, 2, 3, 4]
+    assert answer.as_of == "1970-01-01T00:00:01.000Z"
+    engine.profiles = Profiles(None)  # type: ignore[assignment]
+    assert asyncio.run(engine.rank(asked)).degraded == ("profile",)
+
+
+def test_the_trace_is_in_the_answer_only_where_it_is_asked_for(engine: Engine) -> None:
+    assert ask(engine, Profiles(), history=()).debug is msgspec.UNSET
+    assert b"debug" not in msgspec.json.encode(ask(engine, Profiles(), history=()))
+    trace = ask(engine, Profiles(viewed("a", 1_000)), user_id="u", debug=True).debug
+    assert trace is not msgspec.UNSET
+    assert (trace["seen"], trace["models"]) == (["a"], [{"name": "known", "version": "7"}])
+    like = asyncio.run(engine.similar(SimilarRequest(item_id="a", debug=True))).debug
+    assert like is not msgspec.UNSET
+    assert like["never"] == ["a"]
+
+
+def test_what_trends_depends_on_the_context(engine: Engine) -> None:
+    lists = {EVERYBODY: [("a", 9.0), ("b", 1.0)], "device:mobile": [("b", 1.0)]}
+    engine.follower.state = replace(state(None, SHOP), trending=Trends(lists))
+    assert items(ask(engine, Profiles(), history=(), n=1)) == "a"
+    assert items(ask(engine, Profiles(), history=(), n=1, context={"device": "iphone", "os": None})) == "a"
+    assert items(ask(engine, Profiles(), history=(), n=1, context={"device": "ios"})) == "b"
+
+
+def test_rules_hold_in_the_placement_of_the_request(engine: Engine) -> None:
+    hero = Pin(name="hero", item_id="d", position=1, placements=frozenset({"home"}))
+    engine.follower.state = replace(engine.follower.state, actions=(hero,))
+    answer = ask(engine, Profiles(), history=(), n=1, placement="home")
+    assert (items(answer), answer.items[0].reasons[0].rule) == ("d", "hero")
+    assert items(ask(engine, Profiles(), history=(), n=1)) == "e"

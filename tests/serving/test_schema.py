@@ -3,7 +3,16 @@
 import pytest
 
 from features.errors import BadInput
-from serving.schema import Filter, RecommendRequest, Touched, parse_recommend, parse_similar
+from serving.schema import (
+    Filter,
+    RankRequest,
+    RecommendRequest,
+    Touched,
+    parse_parameters,
+    parse_rank,
+    parse_recommend,
+    parse_similar,
+)
 
 
 def refused(body: bytes) -> BadInput:
@@ -81,3 +90,51 @@ def test_similar_needs_an_item() -> None:
     with pytest.raises(BadInput) as caught:
         parse_similar(b"{}")
     assert caught.value.field == "item_id"
+
+
+def test_a_get_says_the_same_as_a_post() -> None:
+    asked = parse_parameters(
+        [("user_id", "u"), ("n", "5"), ("category", "x"), ("category", "y"), ("max_price", "9.5"), ("exclude", "i1"),
+         ("exclude", "i2"), ("country", "GB"), ("device", "mobile"), ("history", "i3"), ("history", "i4"),
+         ("debug", "true"), ("placement", "home"), ("item_id", "i5"), ("after", "m1")]
+    )  # fmt: skip
+    assert asked == RecommendRequest(
+        user_id="u", n=5, filter=Filter(category=("x", "y"), max_price=9.5), exclude=("i1", "i2"), debug=True,
+        context={"country": "GB", "device": "mobile"}, history=(Touched(item_id="i3"), Touched(item_id="i4")),
+        placement="home", item_id="i5", after="m1",
+    )  # fmt: skip
+    assert parse_parameters([("history", "")]).history == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ([("n", "5")], "user_id"),
+        ([("user_id", "u"), ("n", "0")], "n"),
+        ([("user_id", "u"), ("n", "many")], "n"),
+        ([("user_id", "u"), ("max_price", "-1")], "filter.max_price"),
+        ([("user_id", "u"), ("user_id", "v")], "user_id"),
+        ([("user_id", "u"), ("filter", "{}")], "filter"),
+        ([("user_id", "u"), ("debug", "perhaps")], "debug"),
+        ([("user_id", "")], "user_id"),
+    ],
+)
+def test_a_parameter_that_cannot_be_used_is_refused_by_name(given: list[tuple[str, str]], field: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        parse_parameters(given)
+    assert caught.value.field == field
+
+
+def test_a_list_to_rank_has_one_to_a_thousand_items_and_somebody_to_rank_for() -> None:
+    assert parse_rank(b'{"user_id": "u", "item_ids": ["i"]}') == RankRequest(user_id="u", item_ids=("i",))
+    many = b'"i",' * 1_001
+    for body, field in [
+        (b'{"user_id": "u", "item_ids": []}', "item_ids"),
+        (b'{"user_id": "u", "item_ids": [%s]}' % many[:-1], "item_ids"),
+        (b'{"user_id": "u"}', "item_ids"),
+        (b'{"item_ids": ["i"]}', "user_id"),
+        (b'{"user_id": "u", "item_ids": ["i"], "exclude": []}', "exclude"),
+    ]:
+        with pytest.raises(BadInput) as caught:
+            parse_rank(body)
+        assert caught.value.field == field

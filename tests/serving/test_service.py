@@ -236,3 +236,25 @@ def test_a_promoted_version_is_followed_without_a_restart(shop: World) -> None:
     assert promoted(shop.settings, second).promoted
     eventually(lambda: shop.recommend(history=[])["model"]["version"], lambda version: version == second)
     assert second != before
+
+
+def test_a_get_answers_as_a_post_does(shop: World, customer: str) -> None:
+    path, key = f"/recommend?user_id={customer}", bearer(shop.secret)
+    slate = ok(shop.client.get(f"{path}&n=3&max_price=60&exclude=sku-00001", headers=key))
+    hold(shop, {"n": 3, "filter": {"max_price": 60}, "exclude": ["sku-00001"]}, slate)
+    error(shop.client.get(f"{path}&size=3", headers=key), 400, "size")
+
+
+def test_given_items_are_ordered_for_a_customer(shop: World, customer: str) -> None:
+    last = shop.view(customer, some := any_item(shop)["item_id"])
+    asked = {"user_id": customer, "item_ids": ["none such", *sorted(shop.items)[:20], some], "after": last}
+    found = ids(ok(shop.post("/rank", asked)))
+    assert sorted(found) == sorted(set(asked["item_ids"]))
+    assert found[-1] == "none such"
+
+
+def test_a_key_of_the_scope_debug_sees_the_whole_way(shop: World, customer: str) -> None:
+    _, token = shop.keys.issue("secret", ("recommend", "debug"), "why", now())
+    slate = ok(shop.post("/recommend", {"user_id": customer, "debug": True}, token))
+    assert [each["name"] for each in slate["debug"]["models"]] == ["als"]
+    assert {"candidates", "actions"} <= set(slate["debug"]["stages"])

@@ -228,6 +228,8 @@ def test_a_revoked_key_stops_at_once(shop: World) -> None:
 
 def test_a_write_key_sees_no_known_customer(shop: World) -> None:
     error(shop.post("/recommend", {"user_id": "somebody"}, shop.write), 403, "user_id")
+    error(shop.post("/rank", {"user_id": "somebody", "item_ids": ["x"]}, shop.write), 403, "user_id")
+    error(shop.client.get("/recommend?user_id=somebody", headers=bearer(shop.write)), 403, "user_id")
     assert ok(shop.post("/recommend", {"anonymous_id": "me"}, shop.write))
     for path in ("/demo/profile?user_id=somebody", "/demo/customers"):
         error(shop.client.get(path, headers=bearer(shop.write)), 403, "user_id")
@@ -238,6 +240,14 @@ def test_a_key_does_only_what_its_scopes_say(shop: World) -> None:
     _, tracker = shop.keys.issue("secret", ("track",), "tracks only", now())
     error(shop.post("/recommend", {"history": []}, tracker), 403)
     error(shop.post("/similar", {"item_id": "x"}, tracker), 403)
+    error(shop.post("/rank", {"history": [], "item_ids": ["x"]}, tracker), 403)
+    error(shop.client.get("/recommend?history=", headers=bearer(tracker)), 403)
+    for path, body in (
+        ("/recommend", {"history": []}),
+        ("/rank", {"history": [], "item_ids": ["x"]}),
+        ("/similar", {"item_id": "x"}),
+    ):
+        assert "debug" in error(shop.post(path, {**body, "debug": True}), 403)
 
 
 def test_the_demos_own_routes_answer_and_refuse_nonsense(shop: World) -> None:

@@ -37,7 +37,7 @@ def test_metrics_are_labelled_by_route_and_never_by_path(shop: World) -> None:
 def test_an_unknown_path_and_a_wrong_method_are_errors_of_the_contract(shop: World) -> None:
     assert error(shop.client.get("/nothing"), 404)
     assert error(shop.client.post("/nothing"), 404)
-    refused = shop.client.get("/recommend")
+    refused = shop.client.get("/similar")
     assert error(refused, 405)
     assert refused.headers["allow"] == "POST"
 
