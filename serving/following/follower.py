@@ -26,6 +26,7 @@ from features.online import (
 )
 from features.settings import Settings
 from models.registry import Registry
+from serving.actions_file import ActionsFile
 from serving.decide.asked import Asked
 from serving.decide.catalogue import Catalogue
 from serving.decide.state import Policy, State, take
@@ -59,6 +60,7 @@ class Follower:
         self.swapping = asyncio.Lock()
         self.redis = connect(settings.redis)
         self.models = ModelFollower(self, registry or Registry(settings.mlflow))
+        self.actions = ActionsFile(settings.data)
         self._tried: dict[str, asyncio.Event] = {}
         self._reads = 0
         self._contexts: dict[str, dict[str, int]] = {}
@@ -76,6 +78,7 @@ class Follower:
             ("catalogue", POLL_S, self._follow_catalogue),
             ("trending", TRENDING_S, self.read_trending),
             ("registry", POLL_S, self.models.read),
+            ("actions", POLL_S, self.read_actions),
         ):
             self._tried[name] = asyncio.Event()
             self._tasks.append(asyncio.create_task(self._keep(name, every, step)))
@@ -111,6 +114,12 @@ class Follower:
             self._contexts = await asyncio.to_thread(popular_by_context, *where)
         self._reads += 1
         self.state = replace(self.state, trending=live_trends(totals, self._contexts, self.state.catalogue))
+
+    async def read_actions(self) -> None:
+        """The business actions of their file, where it has changed."""
+        actions = await asyncio.to_thread(self.actions.read)
+        if actions != self.state.actions:
+            self.state = replace(self.state, actions=actions)
 
     async def _follow_catalogue(self) -> None:
         """Everything once, then each change as it is told; everything again after RESYNC_S, should one be lost."""

@@ -233,7 +233,7 @@ def test_the_trace_is_in_the_answer_only_where_it_is_asked_for(engine: Engine) -
 
 
 def test_what_trends_depends_on_the_context(engine: Engine) -> None:
-    lists = {EVERYBODY: [("a", 9.0), ("b", 1.0)], "device:mobile": [("b", 1.0)]}
+    lists = {EVERYBODY: [("a", 9e3), ("b", 1e3)], "device:mobile": [("b", 5e3)]}
     engine.follower.state = replace(state(None, SHOP), trending=Trends(lists))
     assert items(ask(engine, Profiles(), history=(), n=1)) == "a"
     assert items(ask(engine, Profiles(), history=(), n=1, context={"device": "iphone", "os": None})) == "a"

@@ -104,6 +104,16 @@ def test_trends_are_ordered_by_weight_and_id_without_what_nobody_wants(
     assert follower.state.trending.lists["country:GB"] == (("a", 1.0),)
 
 
+def test_business_actions_follow_their_file(follower: Follower) -> None:
+    path = follower.settings.data / "actions.json"
+    path.write_text('[{"action": "pin", "name": "hero", "item_id": "a", "position": 1}]')
+    run(follower.read_actions)
+    assert [action.name for action in follower.state.actions] == ["hero"]
+    path.unlink()
+    run(follower.read_actions)
+    assert follower.state.actions == ()
+
+
 def test_it_starts_without_redis_and_without_a_registry(tmp_path: Path) -> None:
     follower = Follower(Settings(tmp_path, redis="redis://127.0.0.1:1", mlflow="http://127.0.0.1:1"))
     run(follower.start, follower.stop)
