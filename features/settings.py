@@ -23,10 +23,12 @@ VARIABLES: dict[str, str] = {
     "KINDRED_BUCKETS": "number of state buckets, fixed for life; a multiple of the partitions; default 64",
     "KINDRED_REQUIRE_GATES": "`1` serves no champion that was set by hand: the one before goes on",
     "KINDRED_MLFLOW_SECRET": "secret that MLflow signs its webhooks with; empty takes none",
+    "KINDRED_MOST_IN_FLIGHT": "slates, and likewise events, that a service worker answers at once; more get a 429; "
+    "default 200",
     "KINDRED_DEMO": "`1` serves the demo page and takes keyless calls from this machine only; `kindred demo` sets it",
 }
 
-MOST_BUCKETS = 65_536
+MOST = 65_536
 _CLUSTERS = ("redis+cluster://", "rediss+cluster://")
 
 
@@ -46,6 +48,7 @@ class Settings:
     require_gates: bool = False
     mlflow_secret: str = field(default="", repr=False)
     demo: bool = False
+    most_in_flight: int = 200
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -66,10 +69,11 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         repeatable=frozenset(_names(values.get("KINDRED_REPEATABLE", ""))),
         exploration=_share("KINDRED_EXPLORATION", values.get("KINDRED_EXPLORATION") or "0.05", 0.0, 0.5),
         category_share=_share("KINDRED_CATEGORY_SHARE", values.get("KINDRED_CATEGORY_SHARE") or "1", 0.01, 1.0),
-        buckets=_buckets("KINDRED_BUCKETS", values.get("KINDRED_BUCKETS") or "64"),
         require_gates=_flag("KINDRED_REQUIRE_GATES", values.get("KINDRED_REQUIRE_GATES", "")),
         mlflow_secret=values.get("KINDRED_MLFLOW_SECRET", ""),
+        buckets=_count("KINDRED_BUCKETS", values.get("KINDRED_BUCKETS") or "64"),
         demo=_flag("KINDRED_DEMO", values.get("KINDRED_DEMO", "")),
+        most_in_flight=_count("KINDRED_MOST_IN_FLIGHT", values.get("KINDRED_MOST_IN_FLIGHT") or "200"),
     )
 
 
@@ -88,6 +92,7 @@ def to_environment(settings: Settings) -> dict[str, str]:
         "KINDRED_REQUIRE_GATES": "1" if settings.require_gates else "",
         "KINDRED_MLFLOW_SECRET": settings.mlflow_secret,
         "KINDRED_DEMO": "1" if settings.demo else "",
+        "KINDRED_MOST_IN_FLIGHT": str(settings.most_in_flight),
     }
 
 
@@ -128,9 +133,9 @@ def _servers(value: str) -> str:
     return value
 
 
-def _buckets(name: str, value: str) -> int:
-    if not value.isdecimal() or not 0 < int(value[:9]) <= MOST_BUCKETS:
-        raise BadSetting(f"{name} must be a whole number from 1 to {MOST_BUCKETS}, got {_shown(value)}", name)
+def _count(name: str, value: str) -> int:
+    if not value.isdecimal() or not 0 < int(value[:9]) <= MOST:
+        raise BadSetting(f"{name} must be a whole number from 1 to {MOST}, got {_shown(value)}", name)
     return int(value)
 
 

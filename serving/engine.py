@@ -14,13 +14,14 @@ from features.events import customer_of, iso
 from features.online import AWAY, ProfileReader
 from features.profiles import Profile
 from features.settings import Settings
+from serving.breaker import Breaker
 from serving.decide.asked import Asked, Stated, bought_of, listed_of, newest_of, touches_of
-from serving.decide.decision import Decision, Placed, decide
+from serving.decide.decision import Decision, Placed
 from serving.decide.limits import Limits, Where
 from serving.decide.state import State
 from serving.following import Follower
 from serving.guard import Guard
-from serving.metrics import HOOKS_FAILED
+from serving.metrics import DEGRADED, HOOKS_FAILED
 from serving.schema import (
     Assigned,
     Filter,
@@ -33,9 +34,11 @@ from serving.schema import (
     SimilarRequest,
 )
 from serving.shadow import Shadow as ShadowOf
+from serving.standby import Standby
 
 AFTER_S = 0.25
-AFTER_STEP_S = 0.004
+AFTER_STEP_S = 0.002
+NOBODY = "u:nobody asks for this one, it only shows that Redis answers"
 
 logger = logging.getLogger("kindred.serving")
 
@@ -76,6 +79,8 @@ class Engine:
         self.settings = settings
         self.follower = Follower(settings)
         self.profiles: ProfileReader = self.follower.profiles
+        self.breaker = Breaker("Redis", lambda: self.profiles.profile(NOBODY, merge=False))
+        self.standby = Standby()
         self.new_id = new_id
         self.now: Callable[[], int] = lambda: time.time_ns() // 1_000_000
         self.guard = Guard(self.follower)
@@ -90,6 +95,7 @@ class Engine:
     async def stop(self) -> None:
         """Let everything go."""
         await self.guard.stop()
+        await self.breaker.close()
         await self.follower.stop()
 
     async def recommend(self, request: RecommendRequest, merge: bool = True) -> RecommendResponse:
@@ -100,8 +106,8 @@ class Engine:
         degraded = set(self.follower.missing)
         profile = await self._profile(request, merge, degraded)
         asked = _asked_for(request, profile, self.now())
-        state, decision = self.guard.decide(self.follower.state, asked)
-        answer = _answer(self.new_id(), asked, decision, degraded, _assigned(state))
+        state, decision = self.standby.decide(self.follower.state, asked, self.guard.decide)
+        answer = _answer(self.new_id(), asked, decision, degraded, assigned(state))
         self._tell(
             Served(answer.request_id, request.user_id, request.anonymous_id, state, asked, decision, answer.degraded)
         )
@@ -111,7 +117,8 @@ class Engine:
         """The given items in their best order for a customer; merge: as recommend() has it."""
         degraded = set(self.follower.missing)
         asked = _asked_of(request, await self._profile(request, merge, degraded), self.now())
-        return _answer(self.new_id(), asked, decide(self.follower.state, asked), degraded)
+        _, decision = self.standby.decide(self.follower.state, asked)
+        return _answer(self.new_id(), asked, decision, degraded)
 
     async def similar(self, request: SimilarRequest) -> RecommendResponse:
         """Items like one."""
@@ -125,7 +132,8 @@ class Engine:
             context=request.context,
             explain=request.debug,
         )
-        return _answer(self.new_id(), asked, decide(self.follower.state, asked), set(self.follower.missing))
+        _, decision = self.standby.decide(self.follower.state, asked)
+        return _answer(self.new_id(), asked, decision, set(self.follower.missing))
 
     def _tell(self, served: Served) -> None:
         log = None if self.exposures is None else self.exposures.log
@@ -141,14 +149,17 @@ class Engine:
         """The customer's live state; what could not be had is added to `degraded`."""
         customer = customer_of(request.user_id, request.anonymous_id)
         profile, seen = Profile(), request.after is None
-        try:
-            if customer:
-                profile = await self.profiles.profile(customer, merge)
-                seen = request.after is None or profile.has_seen(request.after)
-            if customer and request.after is not None and not seen:
-                profile, seen = await self._wait_for(customer, request.after, profile, merge)
-        except AWAY:
+        if customer and self.breaker.is_open:
             degraded.add("profile")
+        elif customer:
+            try:
+                profile = await self.profiles.profile(customer, merge)
+                self.breaker.answered()
+                if request.after is not None:
+                    profile, seen = await self._wait_for(customer, request.after, profile, merge)
+            except AWAY:
+                self.breaker.failed()
+                degraded.add("profile")
         degraded.update(() if seen else ("after",))
         return profile
 
@@ -156,12 +167,10 @@ class Engine:
         """The state once it reflects the event, or the last one read when the time is up."""
         loop = asyncio.get_running_loop()
         until = loop.time() + AFTER_S
-        while loop.time() < until:
+        while not (seen := profile.has_seen(message_id)) and loop.time() < until:
             await asyncio.sleep(AFTER_STEP_S)
             profile = await self.profiles.profile(customer, merge)
-            if profile.has_seen(message_id):
-                return profile, True
-        return profile, False
+        return profile, seen
 
 
 def _asked_for(request: RecommendRequest, profile: Profile, now: int) -> Asked:
@@ -196,7 +205,7 @@ def _limits(wanted: Filter) -> Limits:
     return Limits(Where(categories=frozenset(wanted.category), max_price=wanted.max_price))
 
 
-def _assigned(state: State) -> Assigned | None:
+def assigned(state: State) -> Assigned | None:
     """The arm of a canary that a customer is in."""
     if state.canary is None or not state.variant:
         return None
@@ -207,13 +216,16 @@ def _assigned(state: State) -> Assigned | None:
 def _answer(
     request_id: str, asked: Asked, decision: Decision, degraded: set[str], experiment: Assigned | None = None
 ) -> RecommendResponse:
+    missing = tuple(sorted({*degraded, *decision.degraded}))
+    for name in missing:
+        DEGRADED.labels(name).inc()
     return RecommendResponse(
         request_id=request_id,
         items=tuple(_ranked(placed) for placed in decision.slate),
         model=None if decision.champion is None else ModelVersion(*decision.champion),
         experiment=experiment,
         as_of=iso(asked.as_of) if asked.as_of else None,
-        degraded=tuple(sorted({*degraded, *decision.degraded})),
+        degraded=missing,
         debug=UNSET if decision.trace is None else dict(decision.trace),
     )
 

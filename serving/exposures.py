@@ -10,10 +10,10 @@ from collections import deque
 from datetime import UTC, datetime
 
 from features.errors import KindredError
-from features.exposures import Exposure, ServedBy, Shown, encode_exposure, exposure_key
+from features.exposures import Assigned, Exposure, ServedBy, Shown, encode_exposure, exposure_key
 from features.kafka.producer import Producer
 from features.settings import Settings
-from serving.engine import Served
+from serving.engine import Served, assigned
 from serving.metrics import EXPOSURES
 
 TOPIC = "exposures"
@@ -76,7 +76,7 @@ def exposure_producer(settings: Settings) -> Producer:
 
 def exposure_of(served: Served) -> Exposure:
     """What is kept of an answer."""
-    asked, decision = served.asked, served.decision
+    asked, decision, part = served.asked, served.decision, assigned(served.state)
     return Exposure(
         request_id=served.request_id,
         timestamp=_moment(asked.now),
@@ -97,6 +97,7 @@ def exposure_of(served: Served) -> Exposure:
             for placed in decision.slate
         ),
         model=None if decision.champion is None else ServedBy(name=decision.champion[0], version=decision.champion[1]),
+        experiment=None if part is None else Assigned(key=part.key, variant=part.variant),
         variant=decision.variant,
         as_of=_moment(asked.as_of) if asked.as_of else None,
         degraded=served.degraded,

@@ -17,6 +17,7 @@ from serving.engine import Engine
 from serving.exposures import ExposureQueue, exposure_producer
 from serving.following.webhook import model_of
 from serving.http import answer, decode_object, read
+from serving.limits import in_flight
 from serving.metrics import exposition
 from serving.schema import RecommendRequest, parse_parameters, parse_rank, parse_recommend, parse_similar
 from serving.tracking import KINDS, Tracker
@@ -37,6 +38,7 @@ class Parts:
         self.exposures = self.engine.exposures = ExposureQueue(exposure_producer(settings))
         self.tracker = Tracker(self.producer, self.engine.guard.note)
         self.keys = KeyStore(settings.data)
+        self.in_flight = in_flight([path for _, path in ROUTES], settings.most_in_flight)
 
     def caller(self, request: Request, body_key: str | None = None) -> Caller:
         """Who is calling; raises Unauthorized."""

@@ -1,5 +1,6 @@
 """Bodies in and errors out, for every route alike."""
 
+import asyncio
 import zlib
 from typing import Any
 
@@ -10,18 +11,23 @@ from starlette.responses import Response
 from features.errors import BadInput
 
 JSON = "application/json"
+BODY_S = 10.0
 
 
 async def read(request: Request, limit: int) -> bytes:
     """The body, unpacked where it is gzip, whatever its Content-Type says.
 
-    Raises:  BadInput: it is larger than `limit` bytes before or after unpacking, or no gzip.
+    Raises:  BadInput: it is larger than `limit` bytes before or after unpacking, or no gzip, or late.
     """
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise BadInput(f"the body is larger than {limit} bytes", "body")
+    try:
+        async with asyncio.timeout(BODY_S):  # a caller who never ends must not keep a place for ever
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise BadInput(f"the body is larger than {limit} bytes", "body")
+    except TimeoutError as error:
+        raise BadInput(f"the body must be complete within {BODY_S:g} s", "body") from error
     if request.headers.get("content-encoding", "").lower() == "gzip" or body[:2] == b"\x1f\x8b":
         return _unpack(bytes(body), limit)
     return bytes(body)

@@ -21,6 +21,8 @@ SECONDS = Histogram(
     buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5),
 )
 HOOKS_FAILED = Counter("kindred_hooks_failed", "Answers that a hook could not be told of, by hook", ["hook"])
+MODELS_FAILED = Counter("kindred_models_failed", "Slates that a model failed on, by model", ["model"])
+DEGRADED = Counter("kindred_degraded", "Slates that had to do without something, by what it was", ["missing"])
 EXPOSURES = Counter("kindred_exposures", "Slates by whether they were logged, or why not", ["outcome"])
 SERVING = Gauge(
     "kindred_champion_version", "Version that is served, by model", ["model"], multiprocess_mode="mostrecent"

@@ -55,6 +55,7 @@ STATUS: dict[type[KindredError], tuple[int, str]] = {
     Overloaded: (429, "overloaded"),
     Unavailable: (503, "unavailable"),
 }
+FREE = contextlib.nullcontext()
 logger = logging.getLogger("kindred.serving")
 
 
@@ -105,7 +106,9 @@ class Answered:
 async def respond(handler: Handler, request: Request) -> Response:
     """What a handler answers; whatever it raises becomes the contract's error."""
     try:
-        response = await handler(_parts(), request)
+        parts = _parts()
+        with parts.in_flight.get(request.scope["path"], FREE):
+            response = await handler(parts, request)
     except tuple(STATUS) as error:
         status, code = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
         said = str(error)

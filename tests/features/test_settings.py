@@ -31,6 +31,7 @@ def test_settings_survive_the_way_through_an_environment() -> None:
         repeatable=frozenset({"food", "drink"}),
         buckets=128,
         demo=True,
+        most_in_flight=50,
     )
     assert from_environment(to_environment(settings)) == settings
     assert to_environment(settings).keys() == VARIABLES.keys()
@@ -83,6 +84,7 @@ def test_spaces_and_a_trailing_slash_are_forgiven() -> None:
         ("KINDRED_BUCKETS", "many"),
         ("KINDRED_BUCKETS", "²"),
         ("KINDRED_BUCKETS", "9" * 5_000),
+        ("KINDRED_MOST_IN_FLIGHT", "0"),
         ("KINDRED_DEMO", "yes"),
     ],
 )

@@ -246,3 +246,30 @@ def test_rules_hold_in_the_placement_of_the_request(engine: Engine) -> None:
     answer = ask(engine, Profiles(), history=(), n=1, placement="home")
     assert (items(answer), answer.items[0].reasons[0].rule) == ("d", "hero")
     assert items(ask(engine, Profiles(), history=(), n=1)) == "e"
+
+
+def test_a_redis_that_failed_a_few_times_in_a_row_is_asked_no_more_until_it_answers(engine: Engine) -> None:
+    async def go() -> None:
+        engine.profiles = away = Profiles(None)  # type: ignore[assignment]
+        for _ in range(3):
+            assert (await engine.recommend(RecommendRequest(user_id="u"))).degraded == ("profile",)
+        asked = len(away.asked)
+        assert (await engine.recommend(RecommendRequest(user_id="u"))).degraded == ("profile",)
+        assert len(away.asked) == asked
+        engine.profiles = Profiles(viewed("a", 1_000))  # type: ignore[assignment]
+        while engine.breaker.is_open:
+            await asyncio.sleep(0.01)
+        assert (await engine.recommend(RecommendRequest(user_id="u"))).degraded == ()
+        await engine.breaker.close()
+
+    asyncio.run(go())
+
+
+def test_a_model_that_fails_costs_no_answer(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    champion = engine.follower.state.champion
+    assert champion is not None
+    monkeypatch.setattr(champion.model, "recommend_one", lambda *_: 1 / 0)
+    answer = ask(engine, Profiles(viewed("a", 1_000)), user_id="u", n=2)
+    assert items(answer)[0] == "e"
+    assert answer.degraded == ("ranker",)
+    assert answer.model is None

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from features.errors import Overloaded, Unavailable
-from features.exposures import Exposure, ServedBy, Shown, decode_exposure
+from features.exposures import Assigned, Exposure, ServedBy, Shown, decode_exposure
 from features.kafka.producer import Done
 from serving.decide.asked import Asked
 from serving.decide.decision import Decision, Placed
-from serving.decide.state import State
+from serving.decide.state import Canary, Champion, State
 from serving.engine import Served
 from serving.exposures import ExposureQueue, _moment
 from serving.metrics import EXPOSURES
@@ -40,7 +40,8 @@ def served(request_id: str = "r", score: Any = 0.5, user_id: str | None = "u1") 
     place = Placed("i1", score, 1, "als", propensity=0.25)
     decision = Decision((place,), "plackett-luce(rate=0.1,top=5)", -7, ("i1", "i2"), ("als", "3"), "canary", ())
     asked = Asked(now=AT, n=1, customer="u:u1", placement="home", as_of=AT - 5)
-    return Served(request_id, user_id, None, State(), asked, decision, ("registry",))
+    tried = Canary(Champion("als", "3", None, None), 0.1, "seed")  # type: ignore[arg-type]
+    return Served(request_id, user_id, None, State(canary=tried, variant="canary"), asked, decision, ("registry",))
 
 
 def counted(outcome: str) -> float:
@@ -79,6 +80,7 @@ def test_a_slate_is_logged_with_all_that_an_off_policy_estimate_needs() -> None:
                 eligible=("i1", "i2"),
                 slate=(Shown(item_id="i1", position=1, score=0.5, propensity=0.25, source="als"),),
                 model=ServedBy(name="als", version="3"),
+                experiment=Assigned(key="canary:als:3", variant="canary"),
                 variant="canary",
                 as_of=_moment(AT - 5),
                 degraded=("registry",),

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from features.errors import BadInput
+from serving import http
 from serving.http import answer, decode_object, failure, preflight, read
 
 LIMIT = 1_000
@@ -30,6 +31,17 @@ def body_of(*chunks: bytes, **headers: str) -> bytes:
 def test_a_body_comes_together_from_its_chunks() -> None:
     assert body_of(b"one ", b"two") == b"one two"
     assert body_of() == b""
+
+
+def test_a_body_that_never_ends_is_waited_for_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "BODY_S", 0.01)
+
+    async def never() -> Message:
+        await asyncio.sleep(3_600)
+        return {"type": "http.disconnect"}
+
+    with pytest.raises(BadInput, match="complete within"):
+        asyncio.run(read(Request({"type": "http", "headers": []}, never), LIMIT))
 
 
 def test_a_body_of_the_limit_is_taken_and_one_byte_more_is_not() -> None:
