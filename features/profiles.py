@@ -75,10 +75,15 @@ class Profile:
 
         A refund takes the order's weight back; an item with nothing left is not part of it.
         """
-        weight: dict[str, float] = {}
-        strongest: dict[str, tuple[int, int, str]] = {}
-        newest = self.recent[0][0] if self.recent else 0
-        for at, item, name in self.recent:
-            weight[item] = weight.get(item, 0.0) + WEIGHTS[name] * recency(newest - at)
-            strongest[item] = max(strongest.get(item, (0, 0, "")), (WEIGHTS[name], at, name))
-        return [(item, total, strongest[item][2], strongest[item][1]) for item, total in weight.items() if total > 0]
+        return history_of(self.recent)
+
+
+def history_of(recent: Sequence[tuple[int, str, str]]) -> list[tuple[str, float, str, int]]:
+    """Profile.history() of the newest touches, newest first."""
+    weight: dict[str, float] = {}
+    strongest: dict[str, tuple[int, int, str]] = {}
+    newest = recent[0][0] if recent else 0
+    for at, item, name in recent:
+        weight[item] = weight.get(item, 0.0) + WEIGHTS[name] * recency(newest - at)
+        strongest[item] = max(strongest.get(item, (0, 0, "")), (WEIGHTS[name], at, name))
+    return [(item, total, strongest[item][2], strongest[item][1]) for item, total in weight.items() if total > 0]

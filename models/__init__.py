@@ -16,6 +16,7 @@ from models.customers.lookalike import Lookalike
 from models.linear.ease import Ease
 from models.linear.graph_filter import GraphFilter
 from models.linear.item_knn import ItemKnn
+from models.ranker import Ranker
 from models.sasrec.model import SasRec
 from models.sessions.session_knn import SessionKnn
 from models.trending import Trending
@@ -77,7 +78,7 @@ def facts_of(folder: Path) -> dict[str, float]:
         CustomerSpace.load(folder)
         Lookalike.load(folder)
         return {}
-    kinds: dict[str, type[Churn] | type[Clusters]] = {Churn.name: Churn, Clusters.name: Clusters}
+    kinds: dict[str, type[Churn | Clusters | Ranker]] = {each.name: each for each in (Churn, Clusters, Ranker)}
     return kinds[name].load(folder).facts if name in kinds else load(folder).facts
 
 

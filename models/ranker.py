@@ -24,7 +24,7 @@ from models.arrays import Float32, Int32, Int64
 from models.contracts import Progress
 
 FORMAT = 1
-TREES, HEAD = "ranker.txt", "ranker.json"
+TREES, HEAD = "ranker.txt", "model.json"
 MOST_RELEVANT = 30
 _NAME = re.compile(r"[A-Za-z0-9_.]+")
 
@@ -51,7 +51,7 @@ class RankerConfig:
 
 
 class _Head(msgspec.Struct, frozen=True):
-    """ranker.json"""
+    """model.json, where artifacts.stored_name() looks for the name."""
 
     name: str
     format: int
@@ -138,7 +138,7 @@ class Ranker:
         return np.asarray(parts, dtype=np.float32)[:, :-1]
 
     def save(self, folder: Path) -> None:
-        """Write ranker.txt and ranker.json into an existing folder."""
+        """Write ranker.txt and model.json into an existing folder."""
         self._check_fitted()
         self._trees.save_model(str(folder / TREES))
         head = _Head(self.name, FORMAT, self._names, dict(self.params), self._facts)

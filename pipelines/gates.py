@@ -12,8 +12,14 @@ from models.registry import FEATURE_TAG, Registry, Version
 from models.registry.trail import Gate
 from pipelines.parity import Parity
 
-QUALITY = {"churn": "auc", "clusters": "silhouette", "lookalike": "auc"}  # of a model of items ndcg_at_10
+QUALITY = {
+    "churn": "auc",
+    "clusters": "silhouette",
+    "lookalike": "auc",
+    "ranker": "ndcg_at_10",
+}  # of a model of items ndcg_at_10
 NEEDED = ("ndcg_at_10", "recall_at_10", "coverage_at_10")  # of a model of items
+RANKER = "ranker"
 RECALL = "index_recall_at_20"
 LEAST_RECALL = 0.95
 LATENCY = "ask_ms_p99"
@@ -61,7 +67,14 @@ def of_items(candidate: Version, champion: Version | None) -> list[Gate]:
 
 def of_customers(candidate: Version, champion: Version | None) -> list[Gate]:
     """Of a model of customers."""
-    return [_present(candidate, QUALITY[candidate.name]), _point(candidate, champion, QUALITY[candidate.name], "")]
+    gates = [_present(candidate, QUALITY[candidate.name]), _point(candidate, champion, QUALITY[candidate.name], "")]
+    return [*gates, never_worse(candidate)] if candidate.name == RANKER else gates
+
+
+def never_worse(candidate: Version) -> Gate:
+    """A ranker must gain over the order that it was given: the lower end of the interval decides."""
+    low = candidate.metrics.get(f"{GAIN}_low", math.nan)
+    return Gate(f"gain in {NEEDED[0]} over no ranker, from", shown(low), ">= 0 with 95%", low >= 0)
 
 
 def quality(candidate: Version, champion: Version | None) -> Gate:

@@ -15,8 +15,9 @@ from features.errors import BadInput
 from features.items import Item
 from features.offline import EventLog
 from models import MODELS, parameters
-from models.registry import CHALLENGER, Registry
-from training import inputs, runs, trainer
+from models.ranker import Ranker
+from models.registry import CHALLENGER, Registry, Version
+from training import inputs, ranking, runs, trainer
 from training.customer_models import CUSTOMER_MODELS, Given
 from training.runs import Registrable
 from training.trainer import Recipe
@@ -26,7 +27,7 @@ HOLDOUT_MS = 30 * 86_400_000
 Progress = Callable[[str, int, int], None]  # (model, steps done, steps in all)
 Told = Callable[[int, int], None]
 ALL = "all"
-TRAINABLE = (*MODELS, *CUSTOMER_MODELS)
+TRAINABLE = (*MODELS, *CUSTOMER_MODELS, Ranker.name)
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class Job:
 
     The registry; how much of the end of the data to measure on; the commit of the code; an existing folder for
     temporary files, and one where models are kept that were fetched; the event log, which models of customers read for
-    themselves; and what is known of items.
+    themselves; what is known of items; and the models that may serve slates, the first with a champion is what a
+    ranker gets its candidates from.
     """
 
     registry_url: str
@@ -60,6 +62,7 @@ class Job:
     cache: Path
     log: EventLog
     catalogue: Sequence[Item] = ()
+    slates: Sequence[str] = ()
 
 
 def train(
@@ -99,12 +102,17 @@ def _train(
         metrics = {runs.own_name(metric): value for metric, value in logged.items()}
         return Trained(name, known.version, known.run_id, metrics, fresh=False)
     told = None if progress is None else lambda done, total: progress(name, done, total)
-    make = _of_customers if name in CUSTOMER_MODELS else _of_items
-    made, tags = make(registry, recipe, frame, job, told)
+    made, tags = _maker(name)(registry, recipe, frame, job, told)
     tags |= {"kindred.commit": job.code, inputs.INPUTS_TAG: given, inputs.FEATURES_TAG: inputs.features_fingerprint()}
     with tempfile.TemporaryDirectory(prefix="train-", dir=job.workspace) as folder:
         registered = runs.register(job.registry_url, made, tags, Path(folder))
     return Trained(name, registered.version, registered.run_id, dict(made.metrics))
+
+
+def _maker(name: str) -> "Callable[..., tuple[Registrable, dict[str, str]]]":
+    if name == Ranker.name:
+        return _of_candidates
+    return _of_customers if name in CUSTOMER_MODELS else _of_items
 
 
 def _of_items(
@@ -126,14 +134,28 @@ def _of_customers(
     return CUSTOMER_MODELS[recipe.name](given), tags
 
 
+def _of_candidates(
+    registry: Registry, recipe: Recipe, frame: pd.DataFrame, job: Job, told: Told | None
+) -> tuple[Registrable, dict[str, str]]:
+    """A ranker of what the champion of slates finds; of ALS where there is no champion yet."""
+    until, champions = int(frame["timestamp"].max()) + 1, (registry.champion(name) for name in job.slates)
+    champion = next((each for each in champions if each is not None), None)
+    base = Recipe("als", recipe.seed) if champion is None else _recipe_of(registry, champion, recipe.seed)
+    given = ranking.Given(job.log, frame, until, job.holdout_ms, base, job.catalogue, recipe.seed, told)
+    return ranking.train(given), {} if champion is None else {"kindred.follows": champion.version}
+
+
+def _recipe_of(registry: Registry, version: Version, seed: int) -> Recipe:
+    logged = registry.params(version)
+    return Recipe(version.name, int(logged.get("seed", seed)), parameters(version.name, logged))
+
+
 def _rival(registry: Registry, recipe: Recipe) -> tuple[Recipe | None, str]:
     """The champion's configuration, to be fitted on the same window: its files know the days that are measured on."""
     champion = registry.champion(recipe.name)
     if champion is None:
         return None, ""
-    logged = registry.params(champion)
-    rival = Recipe(recipe.name, int(logged.get("seed", recipe.seed)), parameters(recipe.name, logged))
-    return rival, champion.version
+    return _recipe_of(registry, champion, recipe.seed), champion.version
 
 
 def _wanted(names: Sequence[str]) -> list[str]:

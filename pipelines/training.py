@@ -45,6 +45,7 @@ def train_models(
         settings.data / "models",
         log,
         catalogue_of(settings),
+        settings.models,
     )
     return train(names, frame, job, lambda _name, done, total: progress(done, total), seed)
 

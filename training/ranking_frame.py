@@ -1,8 +1,8 @@
 """What a ranker learns from: at each moment of the past the candidates it would have been given, and what was chosen.
 
-A request is a person at the moment of an order (or of another event): the candidates come from a recommender that was
-fitted before the window, asked with what the person had done until a millisecond before; what was chosen is relevant.
-Every number of a row is as it could have been known at that moment (features.offline.training_frame).
+A request is a person at the moment before they met something: the candidates come from a recommender that was fitted
+before the window, asked as serving asks it; what was chosen is relevant. Every number of a row is as it could have been
+known at that moment (features.offline.training_frame), and becomes a row by models.ranker_rows, as in serving.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -14,45 +14,35 @@ import pandas as pd
 
 from features.errors import BadInput
 from features.items import Item
+from features.profiles import history_of
 from models.arrays import Float32, Int32, Int64
 from models.contracts import Model
 from models.histories import Histories, History
+from models.ranker import MOST_RELEVANT
+from models.ranker_rows import ITEM, NAMES, OF_CUSTOMER, RECENT, Customer, Float64, Things, table_of
 from models.ranking import top
 
 Frame = pd.DataFrame
 Live = Callable[[Frame, Sequence[str]], Frame]  # (labels with as_of and an id, names) -> with a column for each name
-
-CUSTOMER = (
-    "since_event", "since_order", "orders_365d", "views_24h", "views_30d", "adds_24h", "session_events",
-    "session_views", "cart_rate_30d", "median_price_viewed_90d",
-)  # fmt: skip
-ITEM = (
-    "item_views_24h", "item_views_7d", "item_views_30d", "item_adds_30d", "item_orders_24h", "item_orders_30d",
-    "item_popularity_7d", "item_popularity_90d", "item_conversion_30d", "item_trend_7d",
-)  # fmt: skip
-KINDS = {"viewed": ("Product Viewed", "Product Clicked"), "added": ("Product Added",), "ordered": ("Order Completed",)}
-CROSS = ("price", "in_stock", "price_to_usual", "category_affinity", "category_as_last",
-         *(f"{what}_{kind}" for kind in KINDS for what in ("times", "since")))  # fmt: skip
-NAMES = ("base_score", "base_rank", *CUSTOMER, *ITEM, *CROSS)
-AFFINITY = "category_affinity"
+Touches = Sequence[tuple[int, str, str]]
 BLOCK = 256  # requests that the base is asked for at once
 
 
 @dataclass(frozen=True)
 class RankingConfig:
-    """Candidates of a request: the best `candidates` of the base, and what the person met last, at most `lately` items.
+    """Candidates of a request: the best `candidates` of the base.
 
-    Rows are made of the newest `requests` only. With `visit_ms` above 0 a request is the moment before the visit in
+    Rows are made of the newest `requests` only. `target` is the event that chooses, empty for every one that adds
+    weight, which is then how relevant the item is. With `visit_ms` above 0 a request is the moment before the visit in
     which something was chosen (events without a longer pause between them), so that the cart doesn't give the answer
     away; at 0 it is the moment before the choice. Without `again`, items met before are neither candidates nor wanted.
     """
 
     candidates: int = 100
-    lately: int = 50
-    requests: int = 20_000
-    target: str = "Order Completed"
+    requests: int = 4_000
+    target: str = ""
     visit_ms: int = 0
-    again: bool = True
+    again: bool = False
 
 
 class RankingFrame(NamedTuple):
@@ -71,6 +61,15 @@ class RankingFrame(NamedTuple):
     asked: Frame
 
 
+class _Request(NamedTuple):
+    """What was chosen (rows of items, and how relevant each is), what was known, and the candidates, best first."""
+
+    chosen: Int32
+    worth: Int32
+    touches: Touches
+    candidates: Int32
+
+
 def ranking_frame(
     base: Model,
     rows: Frame,
@@ -87,44 +86,24 @@ def ranking_frame(
     Raises:  BadInput: no times or events, or nobody chose anything in the window.
     """
     config = config or RankingConfig()
-    rows = _timed(rows)
-    asked, chosen = _requests(rows, base, window, config)
-    past = _Past(rows, base)
-    histories = [past.before(user, moment) for user, moment in asked.itertuples(index=False)]
-    if not config.again:
-        chosen = [np.setdiff1d(wanted, history.items) for wanted, history in zip(chosen, histories, strict=True)]
-        left = [at for at, wanted in enumerate(chosen) if len(wanted)]
-        if not left:
-            raise BadInput(f"nobody has a {config.target!r} of something new to them in the window", "window")
-        asked = asked.iloc[left].reset_index(drop=True)
-        chosen, histories = [chosen[at] for at in left], [histories[at] for at in left]
-    found = _candidates(base, histories, config)
-    groups = np.array([len(each.items) for each in found], dtype=np.int64)
-    items = np.concatenate([each.items for each in found])
-    relevance = np.concatenate([np.isin(each.items, wanted) for each, wanted in zip(found, chosen, strict=True)])
-    request = np.repeat(np.arange(len(asked)), groups)
-    columns = {
-        "base_score": np.concatenate([each.scores for each in found]),
-        "base_rank": np.concatenate([each.ranks for each in found]),
-    }
-    columns |= _live(base, asked, items, request, live)
-    columns |= _known(base, catalogue, items, request, columns, histories)
-    columns |= past.met(asked, items, request)
-    table = np.column_stack([columns[name] for name in NAMES]).astype(np.float32)
+    asked, chosen = _requests(_timed(rows), base, window, config)
+    people = live(asked, OF_CUSTOMER)
+    requests = _with_candidates(base, chosen, people[RECENT].tolist(), config)
+    left = [at for at, each in enumerate(requests) if len(each.chosen)]
+    if not left:
+        raise BadInput("nobody chose anything that was new to them in the window", "window")
+    asked, people = asked.iloc[left].reset_index(drop=True), people.iloc[left]
+    requests = [requests[at] for at in left]
+    items = np.concatenate([each.candidates for each in requests])
+    groups = np.array([len(each.candidates) for each in requests], dtype=np.int64)
     return RankingFrame(
-        table=table,
+        table=_table(base, asked, people, requests, live, catalogue),
         groups=groups,
-        relevance=relevance.astype(np.int32),
+        relevance=np.concatenate([_relevance(each) for each in requests]),
         items=items,
-        wanted=np.array([len(wanted) for wanted in chosen], dtype=np.int64),
+        wanted=np.array([len(each.chosen) for each in requests], dtype=np.int64),
         asked=asked,
     )
-
-
-class _Found(NamedTuple):
-    items: Int32
-    scores: Float32
-    ranks: Float32
 
 
 def _timed(rows: Frame) -> Frame:
@@ -134,24 +113,30 @@ def _timed(rows: Frame) -> Frame:
     return rows.sort_values("timestamp", kind="stable").reset_index(drop=True)
 
 
-def _requests(rows: Frame, base: Model, window: tuple[int, int], config: RankingConfig) -> tuple[Frame, list[Int32]]:
+def _requests(
+    rows: Frame, base: Model, window: tuple[int, int], config: RankingConfig
+) -> tuple[Frame, list[tuple[Int32, Int32]]]:
     """Who chose what at which moment; what is chosen at the same moment is one request."""
     since, until = window
     moments = _moments(rows, config.visit_ms)
-    within = (rows["timestamp"] >= since) & (rows["timestamp"] < until) & (rows["event"] == config.target)
-    within &= moments >= since - 1
-    taken = rows[within].assign(item=base.items.rows(rows.loc[within, "item_id"]), as_of=moments[within])
-    grouped = taken[taken["item"] >= 0].groupby(["as_of", "user_id"], sort=True)["item"].unique()
-    if grouped.empty:
-        raise BadInput(f"nobody has a {config.target!r} of a known item in the window", "window")
-    grouped = grouped.iloc[-config.requests :]
-    asked = pd.DataFrame(
-        {
-            "user_id": grouped.index.get_level_values("user_id"),
-            "as_of": grouped.index.get_level_values("as_of").to_numpy(dtype=np.int64),
-        }
+    wanted = rows["weight"] > 0 if not config.target else rows["event"] == config.target
+    wanted &= (rows["timestamp"] >= since) & (rows["timestamp"] < until) & (moments >= since - 1)
+    worth = rows["weight"].clip(1, MOST_RELEVANT).astype(np.int32) if not config.target else 1
+    taken = rows.assign(item=base.items.rows(rows["item_id"]), as_of=moments, worth=worth)[wanted]
+    taken = taken[taken["item"] >= 0].groupby(["as_of", "user_id", "item"], sort=True)["worth"].max().reset_index()
+    if taken.empty:
+        what = f"has a {config.target!r} of" if config.target else "met"
+        raise BadInput(f"nobody {what} a known item in the window", "window")
+    number = taken.groupby(["as_of", "user_id"], sort=True).ngroup().to_numpy()
+    kept = number >= number[-1] + 1 - config.requests
+    taken, number = taken[kept], number[kept] - number[kept][0]
+    first = np.flatnonzero(np.diff(number, prepend=-1))
+    pairs = zip(
+        np.split(taken["item"].to_numpy(np.int32), first[1:]),
+        np.split(taken["worth"].to_numpy(np.int32), first[1:]),
+        strict=True,
     )
-    return asked, [np.sort(each).astype(np.int32) for each in grouped]
+    return taken.iloc[first][["user_id", "as_of"]].reset_index(drop=True), list(pairs)
 
 
 def _moments(rows: Frame, visit_ms: int) -> "pd.Series[int]":
@@ -163,104 +148,78 @@ def _moments(rows: Frame, visit_ms: int) -> "pd.Series[int]":
     return rows.groupby([rows["user_id"], visit], sort=False)["timestamp"].transform("min") - 1
 
 
-def _candidates(base: Model, histories: Sequence[History], config: RankingConfig) -> list[_Found]:
+def _with_candidates(
+    base: Model, chosen: Sequence[tuple[Int32, Int32]], recent: Sequence[Touches], config: RankingConfig
+) -> list[_Request]:
     found = []
-    for at in range(0, len(histories), BLOCK):
-        block = histories[at : at + BLOCK]
-        scores = base.scores(Histories.of(block, len(base.items)))
-        found += [_found(row, history, config) for row, history in zip(scores, block, strict=True)]
+    for at in range(0, len(chosen), BLOCK):
+        histories = [_history(base, touches) for touches in recent[at : at + BLOCK]]
+        scores = base.scores(Histories.of(histories, len(base.items)))
+        block = zip(scores, histories, chosen[at : at + BLOCK], recent[at : at + BLOCK], strict=True)
+        found += [_request(score, history, pair, touches, config) for score, history, pair, touches in block]
     return found
 
 
-def _found(scores: Float32, history: History, config: RankingConfig) -> _Found:
-    """The best of the base and what the person met last, each at the rank that the base gives it."""
-    allowed = np.ones(len(scores), dtype=np.bool_)
-    allowed[history.items] = config.again
+def _history(base: Model, touches: Touches) -> History:
+    """As serving asks with: each item once, at its newest place, oldest first."""
+    known = history_of(touches)[::-1]
+    newest: dict[str, int] = {}
+    for at, item_id, _ in touches:
+        newest.setdefault(item_id, at)
+    return History(
+        base.items.rows([item_id for item_id, *_ in known]),
+        np.array([weight for _, weight, *_ in known], dtype=np.float32),
+        np.array([newest[item_id] for item_id, *_ in known], dtype=np.int64),
+    )
+
+
+def _request(
+    scores: Float32, history: History, chosen: tuple[Int32, Int32], touches: Touches, config: RankingConfig
+) -> _Request:
+    met, allowed = history.items[history.items >= 0], np.ones(len(scores), dtype=np.bool_)
+    allowed[met] = config.again
     best, _ = top(scores, min(config.candidates, int(allowed.sum())), allowed)
-    if not config.again:
-        return _Found(best, scores[best], np.arange(1, len(best) + 1, dtype=np.float32))
-    _, newest = np.unique(history.items[::-1], return_index=True)
-    lately = history.items[::-1][np.sort(newest)[: config.lately]]
-    items = np.concatenate([best, np.setdiff1d(lately, best)]).astype(np.int32)
-    order = np.sort(scores)
-    ranks = 1 + len(order) - np.searchsorted(order, scores[items], side="right")
-    ranks[: len(best)] = np.arange(1, len(best) + 1)
-    return _Found(items, scores[items], ranks.astype(np.float32))
+    items, worth = chosen
+    new = np.ones(len(items), dtype=np.bool_) if config.again else ~np.isin(items, met)
+    return _Request(items[new], worth[new], touches, best)
 
 
-def _live(base: Model, asked: Frame, items: Int32, request: Int64, live: Live) -> "dict[str, np.ndarray[Any, Any]]":
-    people = live(asked, [*CUSTOMER, AFFINITY])
+def _relevance(request: _Request) -> Int32:
+    worth = dict(zip(request.chosen.tolist(), request.worth.tolist(), strict=True))
+    return np.array([worth.get(item, 0) for item in request.candidates.tolist()], dtype=np.int32)
+
+
+def _table(
+    base: Model, asked: Frame, people: Frame, requests: Sequence[_Request], live: Live, catalogue: Iterable[Item]
+) -> Float32:
     ids = np.array(base.items.ids, dtype=object)
-    labels = pd.DataFrame({"item_id": ids[items], "as_of": asked["as_of"].to_numpy()[request]})
+    items = np.concatenate([each.candidates for each in requests])
+    counts = [len(each.candidates) for each in requests]
+    labels = pd.DataFrame({"item_id": ids[items], "as_of": np.repeat(asked["as_of"].to_numpy(), counts)})
     things = live(labels, ITEM)
-    found = {name: people[name].to_numpy(dtype=np.float64)[request] for name in CUSTOMER}
-    found |= {name: things[name].to_numpy(dtype=np.float64) for name in ITEM}
-    return found | {AFFINITY: people[AFFINITY].to_numpy()}
+    numbers: Float64 = np.column_stack([things[name].to_numpy(dtype=np.float64) for name in ITEM])
+    price, stock, category = _catalogue(base, catalogue)
+    features: list[dict[Any, Any]] = people[list(OF_CUSTOMER)].to_dict("records")
+    tables, edge = [], 0
+    for request, moment, known in zip(requests, asked["as_of"].tolist(), features, strict=True):
+        rows, count = request.candidates, len(request.candidates)
+        last = base.items.row(request.touches[0][1]) if len(request.touches) else -1
+        customer = Customer(moment, known, category[last] if last >= 0 else "")
+        names = [str(each) for each in category[rows]]
+        offered = Things(ids[rows].tolist(), numbers[edge : edge + count], price[rows], stock[rows], names)
+        tables.append(table_of(customer, offered))
+        edge += count
+    return np.concatenate(tables)
 
 
-def _known(
-    base: Model,
-    catalogue: Iterable[Item],
-    items: Int32,
-    request: Int64,
-    live: "dict[str, np.ndarray[Any, Any]]",
-    histories: Sequence[History],
-) -> "dict[str, np.ndarray[Any, Any]]":
-    """What the catalogue says of a candidate, beside what the customer likes."""
+def _catalogue(base: Model, catalogue: Iterable[Item]) -> "tuple[Float64, Float64, np.ndarray[Any, Any]]":
+    """Price, stock and category of each item of the base."""
     entries = {item.item_id: item for item in catalogue}
     known = [entries.get(identity) for identity in base.items.ids]
     price = np.array([np.nan if each is None or each.price is None else each.price for each in known])
     stock = np.array([np.nan if each is None else float(each.in_stock) for each in known])
     category = np.array(["" if each is None else each.category for each in known], dtype=object)
-    last = np.array([category[each.items[-1]] if len(each.items) else "" for each in histories], dtype=object)
-    mine = category[items]
-    liked = live[AFFINITY]
-    total = np.array([sum(each.values()) if each else 0.0 for each in liked])
-    share = [
-        liked[at].get(name, 0.0) / total[at] if total[at] > 0 and name else np.nan
-        for at, name in zip(request, mine, strict=True)
-    ]
-    usual = live["median_price_viewed_90d"] / 100  # minor units
-    return {
-        "price": price[items],
-        "in_stock": stock[items],
-        "price_to_usual": np.divide(price[items], usual, out=np.full(len(items), np.nan), where=usual > 0),
-        AFFINITY: np.array(share, dtype=np.float64),
-        "category_as_last": np.where(mine == "", np.nan, (mine == last[request]).astype(np.float64)),
-    }
+    return price, stock, category
 
 
-class _Past:
-    """What each person had done before a moment, by item."""
-
-    def __init__(self, rows: Frame, base: Model) -> None:
-        item = base.items.rows(rows["item_id"])
-        known = rows[item >= 0].assign(item=item[item >= 0])
-        self._of = dict(iter(known.groupby("user_id", sort=False)))
-
-    def before(self, user: str, moment: int) -> History:
-        """Up to and with the moment; what was given back counts nothing."""
-        part = self._of.get(user)
-        if part is None:
-            return History(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32))
-        done = part[(part["timestamp"] <= moment) & (part["weight"] > 0)]
-        return History(
-            done["item"].to_numpy(np.int32), done["weight"].to_numpy(np.float32), done["timestamp"].to_numpy(np.int64)
-        )
-
-    def met(self, asked: Frame, items: Int32, request: Int64) -> "dict[str, np.ndarray[Any, Any]]":
-        """How often, and how many ms ago, the person viewed, put into the cart, ordered each candidate."""
-        found = {f"{what}_{kind}": np.full(len(items), 0.0 if what == "times" else np.nan)
-                 for kind in KINDS for what in ("times", "since")}  # fmt: skip
-        edges = np.searchsorted(request, np.arange(len(asked) + 1))
-        for at, (user, moment) in enumerate(asked.itertuples(index=False)):
-            part = self._of.get(user)
-            if part is None:
-                continue
-            done = part[part["timestamp"] <= moment]
-            mine = items[edges[at] : edges[at + 1]]
-            for kind, events in KINDS.items():
-                each = done[done["event"].isin(events)].groupby("item")["timestamp"].agg(["size", "max"]).reindex(mine)
-                found[f"times_{kind}"][edges[at] : edges[at + 1]] = each["size"].fillna(0).to_numpy()
-                found[f"since_{kind}"][edges[at] : edges[at + 1]] = moment - each["max"].to_numpy(dtype=np.float64)
-        return found
+__all__ = ["NAMES", "Live", "RankingConfig", "RankingFrame", "ranking_frame"]

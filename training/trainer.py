@@ -80,7 +80,7 @@ def train(
     """
     rows = datasets.checked(frame)
     split, target = _holdout(rows, holdout_ms)
-    learned, parts = _interactions(recipe, split.fit, catalogue), 2 if rival is None else 3
+    learned, parts = interactions_of(recipe, split.fit, catalogue), 2 if rival is None else 3
     model = recipe.create().fit(learned, _part(progress, 0, parts))
     metrics, judged = _measured(model, split, learned, recipe.seed)
     if isinstance(model, Trending):
@@ -88,7 +88,7 @@ def train(
     if rival is not None:
         other = rival.create().fit(learned, _part(progress, 1, parts))
         metrics |= _compared(judged, evaluation.judge(*_answered(other, split)), recipe.seed)
-    everything = _interactions(recipe, rows, catalogue)
+    everything = interactions_of(recipe, rows, catalogue)
     started = clock()
     final = recipe.create().fit(everything, _part(progress, parts - 1, parts))
     metrics |= {"fit_seconds": clock() - started, **_speed(final, everything.histories, clock), **final.facts}
@@ -105,7 +105,8 @@ def train(
     )
 
 
-def _interactions(recipe: Recipe, rows: datasets.Frame, catalogue: Sequence[Item]) -> Interactions:
+def interactions_of(recipe: Recipe, rows: datasets.Frame, catalogue: Sequence[Item]) -> Interactions:
+    """What the recipe's model is fitted on, with what is known of the items if it reads that."""
     learned = datasets.interactions(rows)
     return with_content(learned, catalogue) if catalogue and recipe.name in READS_CONTENT else learned
 

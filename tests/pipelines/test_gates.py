@@ -1,5 +1,6 @@
 """Each gate with its number and bound, on figures that are looked at by eye."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -71,6 +72,13 @@ def test_a_model_of_customers_is_judged_by_its_own_measure() -> None:
     better = Version("churn", "1", "run", "", 0, {}, metrics={"auc": 0.8})
     assert failed(gates.of_customers(churn, better)) == ["auc not below the champion's"]
     assert failed(gates.of_customers(churn, None)) == []
+
+
+@pytest.mark.parametrize(("low", "passes"), [(0.001, True), (-0.001, False)])
+def test_a_ranker_is_never_worse_than_no_ranker(low: float, passes: bool) -> None:
+    found = gates.of_customers(replace(version(ndcg_at_10=0.3, gain_ndcg_at_10_low=low), name="ranker"), None)
+    assert (failed(found) == []) == passes
+    assert failed(gates.of_customers(replace(version(ndcg_at_10=0.3), name="ranker"), None))  # nobody measured it
 
 
 def test_a_feature_that_means_something_else_now_is_named() -> None:

@@ -1,5 +1,6 @@
 """The training job on a real MLflow server."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,18 @@ def test_the_same_run_again_finds_its_version_and_another_seed_makes_one(mlflow_
     assert (same.version, same.run_id) == (first.version, first.run_id)
     assert same.metrics["ndcg@10"] == pytest.approx(first.metrics["ndcg@10"])
     assert other.version != first.version
+
+
+def test_a_ranker_orders_what_the_champion_of_slates_finds(mlflow_url: str, tmp_path: Path) -> None:
+    champion = train(["item_knn"], FRAME, job(mlflow_url, tmp_path), seed=5)[0]
+    given = replace(job(mlflow_url, tmp_path, 7 * DAY_MS), slates=("als", "item_knn"))
+    with Registry(mlflow_url) as registry:
+        registry.set_alias("item_knn", "champion", champion.version)
+        trained = train(["ranker"], FRAME, given)[0]
+        found = registry.get("ranker", trained.version)
+        registry.remove_alias("item_knn", "champion")
+    assert (found.tags["kindred.base"], found.tags["kindred.follows"]) == ("item_knn", champion.version)
+    assert {"ndcg_at_10", "unranked_ndcg_at_10", "gain_ndcg_at_10_low"} <= found.metrics.keys()
 
 
 def test_a_challenger_is_held_against_the_champions_recipe(mlflow_url: str, tmp_path: Path) -> None:

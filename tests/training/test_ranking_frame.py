@@ -9,12 +9,14 @@ import pytest
 
 from features.errors import BadInput
 from features.items import Item
+from models.ranker_rows import AFFINITY, RECENT
 from models.trending import Trending
 from training import datasets
-from training.ranking_frame import AFFINITY, NAMES, RankingConfig, RankingFrame, ranking_frame
+from training.ranking_frame import NAMES, RankingConfig, RankingFrame, ranking_frame
 
 HOUR = 3_600_000
 T0 = 1_700_000_000_000
+ORDERS = RankingConfig(target="Order Completed")
 WINDOW = (T0 + 100 * HOUR, T0 + 200 * HOUR)
 CATALOGUE = [Item(item_id="a", category="x", price=3.0), Item(item_id="b", category="y", price=6.0, in_stock=False)]
 EVENTS = [
@@ -36,13 +38,21 @@ def live(labels: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     found = labels.assign(**dict.fromkeys(names, hours))
     if AFFINITY in names:
         found[AFFINITY] = [{"x": 1.0, "y": 3.0}] * len(labels)
+        found[RECENT] = [met(user, as_of) for user, as_of in zip(labels["user_id"], labels["as_of"], strict=True)]
     return found
 
 
-def framed(frame: pd.DataFrame, candidates: int = 2, **more: Any) -> RankingFrame:
+def met(user: str, as_of: int) -> list[tuple[int, str, str]]:
+    """What the customer had met by then, newest first."""
+    known = [(T0 + hour * HOUR, item, event) for who, item, hour, event in EVENTS if who == user]
+    return sorted((each for each in known if each[0] <= as_of), reverse=True)
+
+
+def framed(frame: pd.DataFrame, candidates: int = 4, **more: Any) -> RankingFrame:
     known = frame[frame["timestamp"] < WINDOW[0]]
     base = Trending().fit(datasets.interactions(known))
-    return ranking_frame(base, frame, WINDOW, live, CATALOGUE, RankingConfig(candidates=candidates, **more))
+    config = RankingConfig(**({"candidates": candidates, "target": "Order Completed", "again": True} | more))
+    return ranking_frame(base, frame, WINDOW, live, CATALOGUE, config)
 
 
 FOUND = framed(rows())
@@ -60,29 +70,36 @@ def test_what_was_ordered_at_one_moment_is_one_request_and_requests_go_from_old_
     assert FOUND.groups.sum() == len(FOUND.table) == len(FOUND.items) == len(FOUND.relevance)
 
 
-def test_candidates_are_the_best_of_the_base_and_what_was_met_lately_at_their_own_ranks() -> None:
-    first = slice(0, int(FOUND.groups[0]))  # the base says a, b, d, c; u:1 has met a, c, b
-    assert FOUND.items[first].tolist() == [0, 1, 2]
-    assert column(FOUND, "base_rank") == [1, 2, 4]
-    assert np.diff(column(FOUND, "base_score")).max() < 0
-    assert framed(rows(), candidates=1, lately=1).items[:2].tolist() == [0, 1]
+def test_candidates_are_the_best_of_the_base_at_their_ranks() -> None:
+    assert FOUND.items[: FOUND.groups[0]].tolist() == [0, 1, 3, 2]  # the base says a, b, d, c
+    assert column(FOUND, "base_rank") == [1, 2, 3, 4]
+    assert framed(rows(), candidates=1).items.tolist() == [0, 0]
 
 
 def test_what_was_chosen_without_being_a_candidate_has_no_row_and_is_counted() -> None:
-    assert FOUND.relevance[: FOUND.groups[0]].tolist() == [0, 1, 0]  # d was ordered too
-    assert FOUND.wanted[0] == 2
+    found = framed(rows(), candidates=2)
+    assert found.relevance[: found.groups[0]].tolist() == [0, 1]  # d was ordered too
+    assert found.wanted[0] == 2
 
 
 def test_what_the_customer_did_with_the_candidate_is_counted_up_to_the_order() -> None:
-    assert column(FOUND, "times_viewed") == [1, 2, 0]
-    assert column(FOUND, "times_added") == [0, 1, 0]
-    assert column(FOUND, "times_ordered") == [0, 0, 1]
+    assert column(FOUND, "times_viewed") == [1, 2, 0, 0]
+    assert column(FOUND, "times_added") == [0, 1, 0, 0]
+    assert column(FOUND, "times_ordered") == [0, 0, 0, 1]
     assert column(FOUND, "since_added")[1] == pytest.approx(HOUR - 1)
     assert np.isnan(column(FOUND, "since_added")[0])
 
 
+def test_where_any_event_chooses_an_item_is_as_relevant_as_the_event_weighs() -> None:
+    found = framed(rows(), target="")
+    moments = [110, 118, 119, 120, 150]
+    assert found.asked["as_of"].tolist() == [T0 + hour * HOUR - 1 for hour in moments]
+    chosen = [part.max() for part in np.split(found.relevance, np.cumsum(found.groups)[:-1])]
+    assert chosen == [1, 1, 3, 5, 5]  # viewed, viewed, put into the cart, ordered, ordered
+
+
 def test_live_features_are_asked_for_at_the_moment_of_the_request() -> None:
-    assert column(FOUND, "since_order") == [120.0] * 3
+    assert column(FOUND, "since_order") == [120.0] * 4
     assert set(column(FOUND, "item_views_7d", 1)) == {150.0}
 
 
@@ -108,8 +125,8 @@ def test_nothing_that_came_later_reaches_a_row() -> None:
 def test_before_the_visit_the_cart_is_not_known() -> None:
     found = framed(rows(), visit_ms=3 * HOUR)
     assert found.asked["as_of"].tolist() == [T0 + 118 * HOUR - 1, T0 + 150 * HOUR - 1]
-    assert column(found, "times_viewed") == [1, 1, 0]
-    assert column(found, "times_added") == [0, 0, 0]
+    assert column(found, "times_viewed") == [1, 1, 0, 0]
+    assert column(found, "times_added") == [0, 0, 0, 0]
 
 
 def test_what_was_met_before_is_no_candidate_and_not_wanted_where_only_new_things_count() -> None:
@@ -124,7 +141,7 @@ def test_a_request_that_wants_nothing_new_is_none_where_only_new_things_count() 
     repeat = ("u:3", "a", 160, "Order Completed")
     assert framed(rows(repeat), again=False).asked["user_id"].tolist() == ["u:1", "u:2"]
     only = datasets.checked(rows(repeat).query("user_id == 'u:3'"))
-    with pytest.raises(BadInput, match="something new"):
+    with pytest.raises(BadInput, match="new to them"):
         framed(only, again=False)
 
 
@@ -140,7 +157,9 @@ def test_more_candidates_than_items_are_all_of_them() -> None:
 def test_a_window_without_orders_is_said() -> None:
     base = Trending().fit(datasets.interactions(rows()))
     with pytest.raises(BadInput, match="nobody has a 'Order Completed'"):
-        ranking_frame(base, rows(), (T0 + 500 * HOUR, T0 + 600 * HOUR), live)
+        ranking_frame(
+            base, rows(), (T0 + 500 * HOUR, T0 + 600 * HOUR), live, (), RankingConfig(target="Order Completed")
+        )
 
 
 @pytest.mark.parametrize("name", ["timestamp", "event"])
