@@ -11,16 +11,18 @@ from typing import Protocol
 from msgspec import UNSET
 
 from features.events import customer_of, iso
-from features.online import AWAY, ProfileReader
+from features.online import AWAY, ItemReader, ProfileReader, connect_async
 from features.profiles import Profile
 from features.settings import Settings
 from serving.breaker import Breaker
-from serving.decide.asked import Asked, Stated, bought_of, listed_of, newest_of, touches_of
+from serving.decide.asked import Asked, Stated, asked_by
 from serving.decide.decision import Decision, Placed
 from serving.decide.limits import Limits, Where
+from serving.decide.ranking import features_of
 from serving.decide.state import State
 from serving.following import Follower
 from serving.guard import Guard
+from serving.live_items import LiveItems
 from serving.metrics import DEGRADED, HOOKS_FAILED
 from serving.schema import (
     Assigned,
@@ -34,7 +36,7 @@ from serving.schema import (
     SimilarRequest,
 )
 from serving.shadow import Shadow as ShadowOf
-from serving.standby import Standby
+from serving.standby import Decide, Standby, plainly
 
 AFTER_S = 0.25
 AFTER_STEP_S = 0.002
@@ -84,6 +86,8 @@ class Engine:
         self.new_id = new_id
         self.now: Callable[[], int] = lambda: time.time_ns() // 1_000_000
         self.guard = Guard(self.follower)
+        self.items = LiveItems(ItemReader(connect_async(settings.redis)))
+        self.follower.state = replace(self.follower.state, items=self.items)
         self.exposures: Exposures | None = None
         self.shadow: Shadow | None = ShadowOf(self.guard.counter).take
 
@@ -91,11 +95,15 @@ class Engine:
         """Connect and load; returns once everything that can be read has been read."""
         await self.follower.start()
         await self.guard.start()
+        self._renewing = asyncio.create_task(self.items.keep(self.now))
 
     async def stop(self) -> None:
         """Let everything go."""
         await self.guard.stop()
         await self.breaker.close()
+        self._renewing.cancel()
+        await asyncio.gather(self._renewing, return_exceptions=True)
+        await self.items.reader.client.aclose()
         await self.follower.stop()
 
     async def recommend(self, request: RecommendRequest, merge: bool = True) -> RecommendResponse:
@@ -106,7 +114,7 @@ class Engine:
         degraded = set(self.follower.missing)
         profile = await self._profile(request, merge, degraded)
         asked = _asked_for(request, profile, self.now())
-        state, decision = self.standby.decide(self.follower.state, asked, self.guard.decide)
+        state, asked, decision = await self._decided(profile, asked, self.guard.decide, degraded)
         answer = _answer(self.new_id(), asked, decision, degraded, assigned(state))
         self._tell(
             Served(answer.request_id, request.user_id, request.anonymous_id, state, asked, decision, answer.degraded)
@@ -116,8 +124,8 @@ class Engine:
     async def rank(self, request: RankRequest, merge: bool = True) -> RecommendResponse:
         """The given items in their best order for a customer; merge: as recommend() has it."""
         degraded = set(self.follower.missing)
-        asked = _asked_of(request, await self._profile(request, merge, degraded), self.now())
-        _, decision = self.standby.decide(self.follower.state, asked)
+        profile = await self._profile(request, merge, degraded)
+        _, asked, decision = await self._decided(profile, _asked_of(request, profile, self.now()), plainly, degraded)
         return _answer(self.new_id(), asked, decision, degraded)
 
     async def similar(self, request: SimilarRequest) -> RecommendResponse:
@@ -134,6 +142,21 @@ class Engine:
         )
         _, decision = self.standby.decide(self.follower.state, asked)
         return _answer(self.new_id(), asked, decision, set(self.follower.missing))
+
+    async def _decided(
+        self, profile: Profile, asked: Asked, by: Decide, degraded: set[str]
+    ) -> tuple[State, Asked, Decision]:
+        """The decision; a ranker's first look at an item costs a read of its live features and a second decision."""
+        if self.follower.state.ranker is not None:
+            asked = replace(asked, features=features_of(profile, asked.now))
+        state, decision = self.standby.decide(self.follower.state, asked, by)
+        if self.items.missed:
+            try:
+                await self.items.fetch(asked.now)
+                state, decision = self.standby.decide(self.follower.state, asked, by)
+            except AWAY:
+                degraded.add("ranker")
+        return state, asked, decision
 
     def _tell(self, served: Served) -> None:
         log = None if self.exposures is None else self.exposures.log
@@ -174,9 +197,8 @@ class Engine:
 
 
 def _asked_for(request: RecommendRequest, profile: Profile, now: int) -> Asked:
-    asked = _asked_by(request, profile, now)
     return replace(
-        asked, n=request.n, limits=_limits(request.filter), exclude=request.exclude, listed=listed_of(profile, now)
+        _asked_by(request, profile, now), n=request.n, limits=_limits(request.filter), exclude=request.exclude
     )
 
 
@@ -187,16 +209,11 @@ def _asked_of(request: RankRequest, profile: Profile, now: int) -> Asked:
 
 def _asked_by(request: RecommendRequest | RankRequest, profile: Profile, now: int) -> Asked:
     stated = [Stated(each.item_id, each.name, each.at) for each in request.history or ()]
-    return Asked(
-        now=now,
-        n=1,
-        customer=customer_of(request.user_id, request.anonymous_id),
-        touches=touches_of(profile, stated, now, request.item_id),
-        bought=bought_of(profile, stated),
-        item_id=request.item_id,
+    customer = customer_of(request.user_id, request.anonymous_id)
+    return replace(
+        asked_by(profile, stated, now, customer, request.item_id),
         placement=request.placement,
         context=request.context,
-        as_of=newest_of(profile, stated),
         explain=request.debug,
     )
 

@@ -62,6 +62,25 @@ class Asked:
     explain: bool = False
 
 
+def asked_by(
+    profile: Profile, stated: Sequence[Stated], now: int, customer: str = "", item_id: str | None = None
+) -> Asked:
+    """What is known of somebody at a moment, as the service and every job ask it; whoever asks adds what for.
+
+    Args:    stated: the history that the caller keeps; customer: the raw id; item_id: the item that is looked at.
+    """
+    return Asked(
+        now=now,
+        n=1,
+        customer=customer,
+        touches=touches_of(profile, stated, now, item_id),
+        bought=bought_of(profile, stated),
+        item_id=item_id,
+        listed=listed_of(profile, now),
+        as_of=newest_of(profile, stated),
+    )
+
+
 def touches_of(profile: Profile, stated: Sequence[Stated], now: int, item_id: str | None = None) -> tuple[Touch, ...]:
     """What ties the customer to items, oldest first, the item looked at last of all.
 

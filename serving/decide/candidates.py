@@ -8,11 +8,12 @@ import numpy as np
 from models.arrays import Mask
 from models.histories import NOBODY, History
 from serving.decide.limits import NONE
-from serving.decide.pool import Candidate, Pool
+from serving.decide.pool import Candidate, Pool, below
 from serving.decide.question import Question
 from serving.decide.state import Champion
 
 NEW, TRENDING, CATALOGUE = "new", "trending", "catalogue"
+TRENDING_TOO, NEW_TOO = 20, 5
 LOOKED_AT = 256  # new items that are looked at for some within the limits
 
 Hidden = frozenset[str]
@@ -25,8 +26,11 @@ def retrieve(asked: Question, k: int) -> Pool:
     there only where nothing else is left.
     """
     n = asked.asked.n
-    new = _filled(_sources(asked, asked.never | asked.seen, k), [], n, k)
-    return new if len(new) >= n or not asked.seen else _filled(_sources(asked, asked.never, k), new, n, n)
+    hidden = asked.never | asked.seen
+    new = _filled(_sources(asked, hidden, k), [], n, k)
+    if len(new) < n and asked.seen:
+        return _filled(_sources(asked, asked.never, k), new, n, n)
+    return new if asked.state.ranker is None else _wider(asked, new, hidden)
 
 
 def alike(asked: Question, item_id: str) -> Pool:
@@ -134,6 +138,14 @@ def _sources(asked: Question, hidden: Hidden, k: int) -> Iterator[Pool]:
     yield rest(asked, hidden, k)
 
 
+def _wider(asked: Question, pool: Pool, hidden: Hidden) -> Pool:
+    """For a ranker, which finds them their places, also some of what trends and of what no model has met."""
+    taken = hidden | {candidate.item_id for candidate in pool}
+    pool = below(pool, trending(asked, taken, TRENDING_TOO))
+    taken |= {candidate.item_id for candidate in pool}
+    return below(pool, unmet(asked, taken, NEW_TOO))
+
+
 def _best(champion: Champion, history: History, k: int, allowed: Mask) -> Pool:
     ids = champion.model.items.ids
     found, scores = champion.model.recommend_one(history, k, allowed)
@@ -150,16 +162,7 @@ def _filled(sources: Iterable[Pool], chosen: Pool, n: int, k: int) -> Pool:
         if not source:
             continue
         taken = {candidate.item_id for candidate in chosen}
-        chosen = chosen + _below(chosen, [c for c in source if c.item_id not in taken][: k - len(chosen)])
+        chosen = below(chosen, [c for c in source if c.item_id not in taken][: k - len(chosen)])
         if len(chosen) >= n:
             break
     return chosen
-
-
-def _below(chosen: Pool, more: Pool) -> Pool:
-    """A later source's items, shifted as a block so that all of them score below what is already there."""
-    best = max((candidate.score for candidate in more), default=0.0)
-    shift = min(0.0, chosen[-1].score - 1.0 - best) if chosen else 0.0
-    shifted = [candidate._replace(score=candidate.score + shift) for candidate in more] if shift else more
-    # Sorted after the shift: it may round two scores to the same one.
-    return sorted(shifted, key=lambda candidate: (-candidate.score, candidate.item_id))

@@ -3,9 +3,11 @@
     candidates -> filters (in every source) -> ranker -> diversity -> rotation -> business actions -> exploration
     -> final scores -> reasons
 
-Every stage takes the question and a pool in the order in which it would be shown, and returns a pool.
+Every stage takes the question and a pool in the order in which it would be shown, and returns a pool. One that fails is
+left out, and the decision says so: the pool before it holds nothing that must not be shown.
 """
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,11 +21,14 @@ from serving.decide.explore import GREEDY, Drawn, draw, policy_of, seed_of
 from serving.decide.limits import NONE
 from serving.decide.pool import Candidate, Pool
 from serving.decide.question import Question, question
+from serving.decide.ranking import RANKED, ranked
 from serving.decide.reasons import Because, reasons
 from serving.decide.state import State
 
 LEAST_POOL = 20
 NEW_SHARE = 0.1  # of what is drawn from that may be items which no model has met
+
+logger = logging.getLogger("kindred.serving")
 
 Stage = Callable[[Question, Pool], Pool]
 
@@ -69,9 +74,13 @@ def decide(state: State, asked: Asked) -> Decision:
     """The slate for what is asked, from what is in memory."""
     about = question(state, asked)
     pool = _candidates(about)
-    trace = {"candidates": pool}
+    trace, failed = {"candidates": pool}, list[str]()
     for name, stage in STAGES:
-        trace[name] = pool = stage(about, pool)
+        try:
+            trace[name] = pool = stage(about, pool)
+        except Exception:
+            failed.append(name)
+            logger.exception("the stage %s failed and is left out", name)
     rate = state.policy.exploration if asked.alike is None and asked.item_ids is None else 0.0
     seed = seed_of(asked) if rate > 0 else 0
     drawn = draw(_eligible(about, pool, rate), asked.n, rate, seed)
@@ -83,7 +92,7 @@ def decide(state: State, asked: Asked) -> Decision:
         eligible=drawn.eligible,
         champion=None if first is None else (first.name, first.version),
         variant=state.variant,
-        degraded=() if about.models else ("model",),
+        degraded=(*(() if about.models else ("model",)), *failed),
         trace=_explained(about, trace, drawn) if asked.explain else None,
     )
 
@@ -107,7 +116,7 @@ def _candidates(about: Question) -> Pool:
         return alike(about, asked.alike)
     if asked.item_ids is not None:
         return given(about, asked.item_ids)
-    return retrieve(about, max(LEAST_POOL, 2 * asked.n))
+    return retrieve(about, max(LEAST_POOL, 2 * asked.n, RANKED if about.state.ranker is not None else 0))
 
 
 def _acted(about: Question, pool: Pool) -> Pool:
@@ -184,6 +193,7 @@ def _explained(about: Question, trace: Mapping[str, Pool], drawn: Drawn) -> Mapp
 
 
 STAGES: tuple[tuple[str, Stage], ...] = (
+    ("ranker", ranked),
     ("diversity", spread),
     ("rotation", rotated),
     ("actions", _acted),

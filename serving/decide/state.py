@@ -1,6 +1,6 @@
 """What a decision is made from: a champion with its catalogue columns, swapped as one object."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from features.items import Item
@@ -54,6 +54,7 @@ class State:
     `champion` is that of the first model of the settings that has one, `sources` those of the models after it, in
     their order; `variant` is "champion" or "canary" in a State that a canary's assignment picked, else empty.
     `shadow` is asked once the answer is out; `spare` are warm, and asked by nobody until they are promoted.
+    `items` holds the live features of items that a ranker reads, in the order of ranker_rows.ITEM.
     `catalogue` is None until it could be read once. What changes in the catalogue is taken in between two answers.
     """
 
@@ -68,6 +69,7 @@ class State:
     trending: Trends = field(default_factory=Trends)
     repeatable: frozenset[str] = field(default_factory=frozenset)
     actions: tuple[Action, ...] = ()
+    items: Mapping[str, Sequence[float]] = field(default_factory=dict)
     policy: Policy = field(default_factory=Policy)
 
     def is_repeatable(self, item_id: str) -> bool:

@@ -1,7 +1,7 @@
 """One request through the engine, with readers that the test holds."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +11,11 @@ import redis
 
 from features.profiles import Profile
 from features.settings import Settings
+from features.trends import EVERYBODY
 from serving import engine as engine_module
 from serving.decide.actions import Pin
-from serving.decide.trends import EVERYBODY, Trends
+from serving.decide.state import LoadedRanker
+from serving.decide.trends import Trends
 from serving.engine import Engine, Served
 from serving.metrics import HOOKS_FAILED
 from serving.schema import (
@@ -27,6 +29,7 @@ from serving.schema import (
 )
 from tests.profiles import message, profile
 from tests.serving.decide.fake import shop, state
+from tests.serving.decide.test_ranking import ByColumn
 
 SCORES = {"a": 4.0, "b": 3.0, "c": 2.0, "d": 1.0}
 SHOP = shop("a", "b", "c", "d", "e", category="x", price=2.0)
@@ -273,3 +276,26 @@ def test_a_model_that_fails_costs_no_answer(engine: Engine, monkeypatch: pytest.
     assert items(answer)[0] == "e"
     assert answer.degraded == ("ranker",)
     assert answer.model is None
+
+
+def test_a_rankers_first_look_at_an_item_reads_its_live_features(engine: Engine) -> None:
+    """The ranker puts first what has more views: that is known only once it was read."""
+    reads: list[list[str]] = []
+
+    async def features(item_ids: Iterable[str], names: Iterable[str], _now: int) -> dict[str, dict[str, int]]:
+        reads.append(list(item_ids))
+        return {item_id: dict.fromkeys(names, ord(item_id)) for item_id in reads[-1]}
+
+    engine.items.reader.features = features  # type: ignore[method-assign, assignment]
+    ranker = LoadedRanker("1", ByColumn("item_views_7d"))  # type: ignore[arg-type]
+    engine.follower.state = replace(engine.follower.state, items=engine.items, ranker=ranker)
+    assert items(ask(engine, Profiles(viewed("a", 1_000)), user_id="u", n=2)) == "ed"
+    assert items(ask(engine, Profiles(viewed("a", 1_000)), user_id="u", n=2)) == "ed"
+    assert reads == [["b", "c", "d", "e"]]
+
+
+def test_without_redis_a_ranker_does_without_live_features_and_the_answer_says_so(engine: Engine) -> None:
+    ranker = LoadedRanker("1", ByColumn("base_rank"))  # type: ignore[arg-type]
+    engine.follower.state = replace(engine.follower.state, items=engine.items, ranker=ranker)
+    answer = ask(engine, Profiles(viewed("a", 1_000)), user_id="u", n=2)
+    assert (items(answer), answer.degraded) == ("ed", ("ranker",))

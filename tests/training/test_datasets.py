@@ -11,6 +11,7 @@ from features.events import decode, iso
 from features.profiles import Profile
 from features.states import RECENT
 from models.interactions import IdMap
+from serving.decide.asked import touches_of
 from tests.profiles import packed
 from training.datasets import Frame, checked, histories, interactions, targets
 
@@ -129,7 +130,7 @@ def test_the_latest_event_counts_five_times_and_one_of_a_day_before_three_times(
     assert histories(lines, IdMap.of(["u"]), IdMap.of("ab"), newest=100).matrix.toarray().tolist() == [[3, 5]]
 
 
-def test_training_asks_with_the_same_history_as_serving() -> None:
+def test_training_asks_with_the_same_history_as_serving_in_the_same_order_at_the_same_times() -> None:
     names = ["Product Viewed", "Product Added", "Order Completed", "Order Refunded"]
     rng = random.Random(7)
     lines = [("u:1", rng.choice("abcdef"), rng.randrange(1, 5) * 40_000_000 + n, rng.choice(names)) for n in range(140)]
@@ -140,9 +141,12 @@ def test_training_asks_with_the_same_history_as_serving() -> None:
         event = {"type": "track", "event": name, "messageId": str(n), "userId": customer[2:], "timestamp": iso(at)}
         sent.append(decode(msgspec.json.encode({**event, "properties": detail}), at))
     items = IdMap.of("abcdef")
-    asked = histories(events(*lines), IdMap.of(["u:1"]), items, newest=RECENT).matrix.toarray()[0]
-    served = {item: confidence for item, confidence, _, _ in Profile([packed(*sent)]).history()}
-    assert {item: asked[row] for row, item in enumerate(items.ids) if asked[row] > 0} == pytest.approx(served)
+    asked = histories(events(*lines), IdMap.of(["u:1"]), items, newest=RECENT)[0]
+    served = touches_of(Profile([packed(*sent)]), [], now=0)
+    assert items.names(asked.items) == [touch.item_id for touch in served]
+    assert asked.weights.tolist() == pytest.approx([touch.confidence for touch in served])
+    assert asked.times is not None
+    assert asked.times.tolist() == [touch.at for touch in served]
 
 
 def test_targets_are_counted_once_and_unknown_ones_apart() -> None:

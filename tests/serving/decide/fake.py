@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from features.items import Item
+from features.trends import EVERYBODY
 from models.arrays import Float32, Int32, Mask
 from models.contracts import Slates
 from models.histories import History
@@ -15,7 +16,7 @@ from serving.decide.asked import Asked, Touch
 from serving.decide.catalogue import Catalogue
 from serving.decide.columns import Columns
 from serving.decide.state import Champion, State
-from serving.decide.trends import EVERYBODY, Trends
+from serving.decide.trends import Trends
 
 
 class Known:

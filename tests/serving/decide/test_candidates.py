@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from features.trends import EVERYBODY
 from serving.decide.asked import Asked, Touch
 from serving.decide.candidates import alike, from_history, given, popular, rest, retrieve, similar, trending, unmet
 from serving.decide.limits import Limits, Where
 from serving.decide.pool import Candidate
 from serving.decide.question import Question, question
 from serving.decide.state import State, take
-from serving.decide.trends import EVERYBODY, Trends
+from serving.decide.trends import Trends
 from tests.serving.decide.fake import asks, champion_of, shop, state
 
 SCORES = {"a": 4.0, "b": 3.0, "c": 2.0, "d": 1.0}

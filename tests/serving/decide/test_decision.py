@@ -217,7 +217,7 @@ def test_a_trace_is_kept_only_where_it_is_asked_for() -> None:
     assert trace["models"] == [{"name": "known", "version": "7"}]
     assert (trace["rules"], trace["seen"], trace["never"]) == (["hero"], ["a"], [])
     assert trace["features_age_ms"] == 600
-    assert list(trace["stages"]) == ["candidates", "diversity", "rotation", "actions"]
+    assert list(trace["stages"]) == ["candidates", "ranker", "diversity", "rotation", "actions"]
     assert [each["item_id"] for each in trace["stages"]["candidates"]] == ["b", "c", "d"]
     assert trace["stages"]["candidates"][0] == {"item_id": "b", "score": 3.0, "source": "known"}
     assert len(trace["drawn"]) == 2

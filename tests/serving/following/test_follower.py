@@ -12,8 +12,8 @@ import redis
 from features.errors import Unavailable
 from features.items import Item
 from features.settings import Settings
+from features.trends import EVERYBODY
 from serving.decide.columns import Columns
-from serving.decide.trends import EVERYBODY
 from serving.following import Follower, models
 from serving.following import follower as follower_module
 from tests.serving.decide.fake import shop

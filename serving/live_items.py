@@ -1,0 +1,80 @@
+"""Live features of items for the ranker, kept in memory: a request reads a hundred of them, Redis once in a while."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+
+from features.online import AWAY, ItemReader
+from models.ranker_rows import ITEM
+
+MOST = 20_000  # items that are kept
+AT_ONCE = 2_000
+EVERY_S = 2.0
+
+logger = logging.getLogger("kindred.serving")
+
+Row = tuple[float, ...]
+
+
+class LiveItems(Mapping[str, Row]):
+    """Values of ITEM by item, NaN where there is none; asked for an item that it lacks, it remembers that as `missed`.
+
+    What nobody has asked for between two renewals is let go.
+    """
+
+    def __init__(self, reader: ItemReader) -> None:
+        self.reader = reader
+        self.missed: dict[str, None] = {}
+        self._rows: dict[str, Row] = {}
+        self._asked: dict[str, None] = {}
+
+    def __getitem__(self, item_id: str) -> Row:
+        row = self._rows.get(item_id)
+        if row is None:
+            self.missed[item_id] = None
+            raise KeyError(item_id)
+        self._asked[item_id] = None
+        return row
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    async def fetch(self, now: int) -> None:
+        """Read what was missed, as it is now (ms UTC).
+
+        Raises:  redis.RedisError, OSError: features.online.AWAY lists them.
+        """
+        wanted, self.missed = list(islice(self.missed, AT_ONCE)), {}
+        if wanted:
+            self._rows |= await self._read(wanted, now)
+            self._asked |= dict.fromkeys(wanted)
+
+    async def renew(self, now: int) -> None:
+        """Read again what was asked for since the last time, and let the rest go; raises as fetch()."""
+        wanted, self._asked = list(islice(self._asked, MOST)), {}
+        rows: dict[str, Row] = {}
+        for at in range(0, len(wanted), AT_ONCE):
+            rows |= await self._read(wanted[at : at + AT_ONCE], now)
+        self._rows = rows
+
+    async def keep(self, now: Callable[[], int]) -> None:
+        """Renew again and again; while Redis is away what is there goes on."""
+        while True:
+            await asyncio.sleep(EVERY_S)
+            try:
+                await self.reader.follow()
+                await self.renew(now())
+            except AWAY as error:
+                logger.debug("features of items can't be read: %s", error)
+
+    async def _read(self, item_ids: list[str], now: int) -> dict[str, Row]:
+        found = await self.reader.features(item_ids, ITEM, now)
+        return {item_id: tuple(_number(values[name]) for name in ITEM) for item_id, values in found.items()}
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)

@@ -1,0 +1,54 @@
+"""Live features of items as the ranker reads them."""
+
+import asyncio
+import math
+from collections.abc import Iterable
+from typing import Any, cast
+
+from features.online import ItemReader
+from models.ranker_rows import ITEM
+from serving.live_items import LiveItems
+
+
+class Reader:
+    """Counts its reads; the number of views of an item is the time at which it was read."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+
+    async def features(self, item_ids: Iterable[str], names: Iterable[str], now: int) -> dict[str, dict[str, Any]]:
+        self.asked.append(list(item_ids))
+        values = {name: None if name == "item_conversion_30d" else now for name in names}
+        return dict.fromkeys(self.asked[-1], values)
+
+
+def made() -> tuple[LiveItems, Reader]:
+    """Live items over a reader that counts."""
+    reader = Reader()
+    return LiveItems(cast(ItemReader, reader)), reader
+
+
+def test_an_item_that_is_not_there_is_remembered_and_fetched() -> None:
+    items, reader = made()
+    assert items.get("a") is None
+    asyncio.run(items.fetch(7))
+    asyncio.run(items.fetch(8))
+    assert reader.asked == [["a"]]
+    row = items["a"]
+    assert row[ITEM.index("item_views_7d")] == 7.0
+    assert math.isnan(row[ITEM.index("item_conversion_30d")])
+    assert items.missed == {}
+
+
+def test_what_is_asked_for_is_renewed_and_what_is_not_is_let_go() -> None:
+    items, reader = made()
+    for item_id in ("a", "b"):
+        items.get(item_id)
+    asyncio.run(items.fetch(1))
+    asyncio.run(items.renew(2))
+    assert items.get("b") is not None
+    asyncio.run(items.renew(3))
+    assert list(items) == ["b"]
+    assert items["b"][0] == 3.0
+    assert reader.asked == [["a", "b"], ["a", "b"], ["b"]]
+    assert len(items) == 1
