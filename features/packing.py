@@ -23,7 +23,7 @@ COLUMNS = {
 }
 _SAME = {"message age": "message", "touch age": "touch", "size": "name", "shape": "series", "run": "series"}  # as many
 _COUNTED = [name for names in COLUMNS.values() for name in names if name not in _SAME]
-_COUNTS = {w: [_COUNTED.index(_SAME.get(name, name)) for name in names] for w, names in COLUMNS.items()}
+COLUMN_COUNTS = {w: [_COUNTED.index(_SAME.get(name, name)) for name in names] for w, names in COLUMNS.items()}
 # Sizes are in bytes, shorts or words, whatever the largest needs; the texts of names are all that follows the columns.
 _WIDE = (1, 2, 4)
 _HEAD = [
@@ -135,7 +135,7 @@ def unpack(packed: Sequence[bytes | None]) -> States:
     values = [value or _NOBODY for value in packed]
     at, newest, sizes = _read_heads(values)
     data: Data = {}
-    for width, counts in _COUNTS.items():
+    for width, counts in COLUMN_COUNTS.items():
         mine = sizes[:, counts]
         end = at + mine.sum(axis=1) * width
         block = np.frombuffer(_block(values, at, end), f"<u{width}")
@@ -181,14 +181,23 @@ def _read_heads(values: list[bytes]) -> tuple[Ints, Ints, Ints]:
     return length, newest, sizes
 
 
+def sizes_of(value: bytes) -> tuple[int, tuple[int, ...]]:
+    """Where the columns of one state begin, and how many entries those have that are counted (see COLUMN_COUNTS).
+
+    Raises:  BrokenState: these bytes aren't a state of this format.
+    """
+    head = _HEAD_STRUCT[_kind(value)]
+    return head.size, head.unpack_from(value)[3:]
+
+
 def head_of(value: bytes) -> tuple[int, dict[str, int]]:
     """Where the columns of one state begin, and how many entries each has.
 
     Raises:  BrokenState: these bytes aren't a state of this format.
     """
-    head = _HEAD_STRUCT[_kind(value)]
-    sizes = dict(zip(_COUNTED, head.unpack_from(value)[3:], strict=True))
-    return head.size, sizes | {name: sizes[other] for name, other in _SAME.items()}
+    begin, counts = sizes_of(value)
+    sizes = dict(zip(_COUNTED, counts, strict=True))
+    return begin, sizes | {name: sizes[other] for name, other in _SAME.items()}
 
 
 def _kind(value: bytes) -> int:

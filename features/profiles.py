@@ -8,12 +8,15 @@ import numpy as np
 
 from features.definitions import FEATURES
 from features.events import message_hash
+from features.glance import Glance
 from features.packing import unpack
 from features.plain import Plain, plain_of, read_plain
 from features.single import Single
 from features.states import States, merged
 from features.table import Table
 from features.weights import WEIGHTS, recency
+
+_NEVER = (0, 0, "")
 
 
 class Profile:
@@ -27,10 +30,14 @@ class Profile:
     def __init__(self, packed: Sequence[bytes | None] = (), table: Table = FEATURES) -> None:
         self.table = table
         self.packed = list(packed)
-        self.state = read_plain(self.packed[0] if self.packed else None) if len(self.packed) < 2 else self._merged()
+        self._glance = Glance(self.packed[0] if self.packed else None) if len(self.packed) < 2 else None
         self._asked: Single | None = None
 
-    def _merged(self) -> Plain:
+    @cached_property
+    def state(self) -> Plain:
+        """All of it."""
+        if len(self.packed) < 2:
+            return read_plain(self.packed[0] if self.packed else None)
         parts = self.parts
         return plain_of(merged(self.table, parts, np.zeros(parts.n, np.int64), 1))
 
@@ -42,7 +49,7 @@ class Profile:
     @property
     def last_seen(self) -> int:
         """Time of the newest event, ms UTC; 0: none."""
-        return max(self.state.newest, 0)
+        return max(self.state.newest if self._glance is None else self._glance.newest, 0)
 
     def has_seen(self, message_id: str) -> bool:
         """Whether the event with this messageId is reflected."""
@@ -61,14 +68,22 @@ class Profile:
     @cached_property
     def recent(self) -> list[tuple[int, str, str]]:
         """The newest touches: (time, item_id, event), newest first."""
+        if self._glance is not None and self.table.glanced:
+            return self._glance.touches[: int(self.table.features["recent_items"].argument)]
         touches: list[tuple[int, str, str]] = self.features(self.last_seen, ["recent_items"])["recent_items"]
         return touches
 
     def bought(self) -> set[str]:
         """Items of which the customer has bought more than given back."""
-        found = self.features(self.last_seen, ["bought_items", "returned_items"])
-        returned = found["returned_items"]
-        return {item for item, pieces in found["bought_items"].items() if pieces > returned.get(item, 0)}
+        bought, returned = self._sums("bought_items"), self._sums("returned_items")
+        return {item for item, pieces in bought.items() if pieces > returned.get(item, 0)}
+
+    def _sums(self, name: str) -> dict[str, int]:
+        """A feature that sums up all there ever was, by item."""
+        if self._glance is not None and self.table.glanced:
+            return self._glance.sums(self.table.plans[name][0][0])
+        sums: dict[str, int] = self.features(self.last_seen, [name])[name]
+        return sums
 
     def history(self) -> list[tuple[str, float, str, int]]:
         """(item_id, confidence, strongest event, its time) per recent item, newest first: what models are asked with.
@@ -84,6 +99,8 @@ def history_of(recent: Sequence[tuple[int, str, str]]) -> list[tuple[str, float,
     strongest: dict[str, tuple[int, int, str]] = {}
     newest = recent[0][0] if recent else 0
     for at, item, name in recent:
-        weight[item] = weight.get(item, 0.0) + WEIGHTS[name] * recency(newest - at)
-        strongest[item] = max(strongest.get(item, (0, 0, "")), (WEIGHTS[name], at, name))
+        worth = WEIGHTS[name]
+        weight[item] = weight.get(item, 0.0) + worth * recency(newest - at)
+        before = strongest.get(item, _NEVER)
+        strongest[item] = before if (worth, at, name) < before else (worth, at, name)
     return [(item, total, strongest[item][2], strongest[item][1]) for item, total in weight.items() if total > 0]

@@ -94,6 +94,14 @@ class Table:
         return plans
 
     @cached_property
+    def glanced(self) -> bool:
+        """Whether `features.glance` may say what a slate is made of: all touches, and sums over all time by item."""
+        recent, *sums = map(self.features.get, ("recent_items", "bought_items", "returned_items"))
+        return (recent is not None and {*recent.events} == {*WEIGHTS}) and all(
+            each is not None and (each.kind, each.by, each.window) == ("sum", "item", "") for each in sums
+        )
+
+    @cached_property
     def named(self) -> npt.NDArray[np.bool_]:
         """Which series of customers are keyed by texts whose names are kept."""
         needs = [series.need for series in self.series]
