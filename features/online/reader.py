@@ -1,7 +1,7 @@
 """Reads of profiles by the service: one round trip for an id by itself, two for ids that belong to others."""
 
 from collections.abc import Iterable
-from typing import cast
+from typing import Self, cast
 
 import redis.asyncio
 
@@ -9,6 +9,7 @@ from features.components import Component
 from features.definitions import FEATURES
 from features.online.generations import live_table
 from features.online.identity import edges_key, read_component
+from features.online.pipelined import Address, Pipelined
 from features.online.state import bucket_of_customer, state_key
 from features.profiles import Profile
 from features.table import Table
@@ -18,12 +19,27 @@ class ProfileReader:
     """Reads packed states; `buckets` is the number that the stream processor writes with.
 
     `table` is that of the live generation: this code's own, or an older one that still serves while this is backfilled.
+    States and edges are read over a pipelined connection of its own, from a cluster by the client.
     """
 
     def __init__(self, client: "redis.asyncio.Redis", buckets: int) -> None:
         self.client = client
         self.buckets = buckets
         self.table: Table = FEATURES
+        address = Address.of(client)
+        self._pipelined = None if address is None else Pipelined(address)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Let all connections go, the client's too."""
+        if self._pipelined is not None:
+            await self._pipelined.aclose()
+        await self.client.aclose()
 
     async def follow(self) -> None:
         """Go over to the generation that is live now."""
@@ -77,6 +93,9 @@ class ProfileReader:
         return state_key(bucket_of_customer(customer, self.buckets), table.generation, customer)
 
     async def _get(self, keys: Iterable[str]) -> list[bytes | None]:
+        if self._pipelined is not None:
+            wanted = list(keys)
+            return await self._pipelined.mget(wanted) if wanted else []
         async with self.client.pipeline(transaction=False) as pipe:
             for key in keys:
                 pipe.get(key)

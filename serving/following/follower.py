@@ -93,7 +93,7 @@ class Follower:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._reader.client.aclose()
-        await self.profiles.client.aclose()
+        await self.profiles.aclose()
         self.redis.close()
         self.models.close()
 

@@ -158,8 +158,7 @@ def test_a_frame_as_of_a_time_has_the_components_that_were_live_then(
     ids = [f"{kind}:{name}" for kind in "au" for name in "axyz"]
 
     async def live() -> list[tuple[int, str]]:
-        async with connect_async(redis_server, timeout_s=5.0) as service:
-            reader = ProfileReader(service, BUCKETS)
+        async with ProfileReader(connect_async(redis_server, timeout_s=5.0), BUCKETS) as reader:
             return [(n, member) for n, raw_id in enumerate(ids) for member in (await reader.members(raw_id)).members]
 
     frame = component_ids(labels_of(*((raw_id, as_of) for raw_id in ids)), known)

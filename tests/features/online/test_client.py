@@ -78,9 +78,7 @@ def test_profiles_are_read_by_customer_and_listed_by_their_latest_activity(redis
         client.set(state_key(bucket_of_customer(customer, 8), FEATURES.generation, customer), state_of(number))
 
     async def go() -> tuple[Profile, Profile, list[str], list[str], list[str]]:
-        redis = connect_async(redis_server, timeout_s=5)
-        reader = ProfileReader(redis, 8)
-        try:
+        async with ProfileReader(connect_async(redis_server, timeout_s=5), 8) as reader:
             return (
                 await reader.profile("u:bob"),
                 await reader.profile("u:nobody"),
@@ -88,8 +86,6 @@ def test_profiles_are_read_by_customer_and_listed_by_their_latest_activity(redis
                 [customer for customer, _ in await reader.customers(1, "b")],
                 [customer for customer, _ in await reader.customers(10, "b*")],
             )
-        finally:
-            await redis.aclose()
 
     bob, nobody_, everyone, newest, starred = asyncio.run(go())
     assert (bob.last_seen, nobody_.last_seen) == (T + 1, 0)

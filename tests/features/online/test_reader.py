@@ -41,8 +41,7 @@ def profile(url: str, customer: str, merge: bool = True, table: Table = FEATURES
     """The profile, and how many round trips it took."""
 
     async def read() -> tuple[Profile, int]:
-        async with connect_async(url, timeout_s=5.0) as client:
-            reader = Counting(client, BUCKETS)
+        async with Counting(connect_async(url, timeout_s=5.0), BUCKETS) as reader:
             reader.table = table
             return await reader.profile(customer, merge), reader.trips
 
@@ -185,8 +184,8 @@ def test_a_service_comes_back_to_its_own_definitions_with_its_own_generation(red
         generations.announce(client, each)
 
     async def follow() -> list[Table]:
-        async with connect_async(redis_server, timeout_s=5.0) as service:
-            reader, seen = ProfileReader(service, BUCKETS), []
+        async with ProfileReader(connect_async(redis_server, timeout_s=5.0), BUCKETS) as reader:
+            seen = []
             for each in (older, FEATURES):
                 generations.make_live(client, each.generation, generations.live(client))
                 await reader.follow()
