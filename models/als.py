@@ -155,7 +155,7 @@ class Als:
         return reasons
 
     def save(self, folder: Path) -> None:
-        """Write model.json, items.json, arrays.npz and index.faiss."""
+        """Write model.json, items.json, arrays.npz, and index.faiss where it has lists."""
         self._check_fitted()
         arrays = {"factors": self._factors, "popularity": self._popularity}
         artifacts.write(

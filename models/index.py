@@ -10,62 +10,69 @@ import numpy as np
 
 from features.errors import BrokenArtifact
 from models.arrays import Float32, Mask
+from models.blocks import Blocks
 from models.ranking import Slate, padded, top
 
 faiss: Any = _typed_faiss  # its stubs know the C++ signatures, not the Python ones
 
-FLAT_UP_TO = 20_000
-EXACT_UP_TO = 2_000
+EXACT_UP_TO = 20_000
+GATHER_UP_TO = 4_000
 SLACK = 16
 PROBES = (8, 16, 32, 64, 128, 256)
+MOST_WIDER = 16
 FILE = "index.faiss"
 
 
 @dataclass(frozen=True)
 class IndexConfig:
-    """`recall`: the least share of the exact top `at` that the index must find; else every item is compared."""
+    """`recall`: the least share of the exact top `at` that inverted lists must find; `exact_up_to` items need none."""
 
     recall: float = 0.97
     at: int = 20
-    flat_up_to: int = FLAT_UP_TO
+    exact_up_to: int = EXACT_UP_TO
 
 
 class Index:
-    """Item vectors under inner product: every one compared in a small catalogue, inverted lists in a large one.
+    """Item vectors under inner product: in blocks by length, which is exact, or in inverted lists, which is not.
 
-    An answer is exact when `kind` is flat, when few items are allowed, or when the index alone finds too few.
+    Lists are taken where they have to compare fewer vectors, by what queries of the model's own training look at. An
+    answer is exact when `kind` is exact, when few items are allowed, or when the lists alone find too few.
     """
 
     def __init__(self, vectors: Float32, searcher: Any, probes: int, recall: float) -> None:
         faiss.omp_set_num_threads(1)  # one thread a worker: on busy cores a second one costs ten times what it saves
         self._vectors = vectors
         self._searcher = searcher
+        self._blocks = Blocks(vectors) if searcher is None else None
         self.probes = probes
         self.recall = recall
 
     @classmethod
     def build(cls, vectors: Float32, queries: Float32, config: IndexConfig | None = None) -> Self:
-        """The cheapest index that finds enough of the exact answer.
+        """The index that compares fewest vectors, of those that find enough of the exact answer.
 
-        Args:    vectors: (n_items, d) float32; queries: (q, d) float32, user vectors to measure recall with.
+        Args:    vectors: (n_items, d) float32; queries: (q, d) float32, user vectors to measure with.
         """
         config = config or IndexConfig()
-        if len(vectors) > config.flat_up_to and len(queries):
-            exact = [top(vectors @ query, config.at)[0] for query in queries]
-            searcher = _inverted(vectors)
-            for probes in PROBES:
-                index = cls(vectors, searcher, probes, 1.0)
-                index.recall = _recall(index, queries, exact)
-                if index.recall >= config.recall:
-                    return index
-        flat = faiss.IndexFlatIP(vectors.shape[1])
-        flat.add(vectors)
-        return cls(vectors, flat, 0, 1.0)
+        exact = cls(vectors, None, 0, 1.0)
+        if len(vectors) <= config.exact_up_to or not len(queries) or exact._blocks is None:
+            return exact
+        slates, looked = zip(*(exact._blocks.looked(query, config.at) for query in queries), strict=True)
+        right = [rows[rows >= 0] for rows, _ in slates]
+        searcher = _inverted(vectors)
+        for probes in PROBES:
+            if searcher.nlist + probes * len(vectors) / searcher.nlist >= np.mean(looked):
+                return exact
+            index = cls(vectors, searcher, probes, 1.0)
+            index.recall = _recall(index, queries, right)
+            if index.recall >= config.recall:
+                return index
+        return exact
 
     @property
     def kind(self) -> str:
-        """flat or ivf."""
-        return "ivf" if self.probes else "flat"
+        """exact or ivf."""
+        return "ivf" if self.probes else "exact"
 
     def search(self, vector: Float32, k: int, allowed: Mask | None = None) -> Slate:
         """The k items with the largest inner product, ties by row.
@@ -77,9 +84,14 @@ class Index:
         wanted = min(k, open_items)
         if wanted < 1:
             return padded(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32), k)
-        if open_items <= EXACT_UP_TO:
+        if open_items <= GATHER_UP_TO:
             return self._exact(vector, k, allowed)
-        scores, rows = self._searcher.search(vector[None], min(k + SLACK, open_items), params=self._params(allowed))
+        if self._blocks is not None:
+            return self._blocks.search(vector, k, allowed)
+        probes = self._probes(open_items)
+        if 2 * open_items <= probes * len(self._vectors) / self._searcher.nlist:
+            return self._exact(vector, k, allowed)  # they are fewer than the lists would compare
+        scores, rows = self._searcher.search(vector[None], min(k + SLACK, open_items), params=_params(allowed, probes))
         found = int(np.count_nonzero(rows[0] >= 0))
         tied_past_the_end = 0 < wanted < found < open_items and scores[0, wanted - 1] == scores[0, found - 1]
         if found < wanted or tied_past_the_end:
@@ -88,8 +100,9 @@ class Index:
         return padded(rows[0, order], scores[0, order], k)
 
     def save(self, folder: Path) -> dict[str, float]:
-        """Write the FAISS file; returns what load() needs beside it."""
-        faiss.write_index(self._searcher, str(folder / FILE))
+        """Write the FAISS file where there are lists; returns what load() needs beside it."""
+        if self._searcher is not None:
+            faiss.write_index(self._searcher, str(folder / FILE))
         return {"index_probes": self.probes, "index_recall": self.recall}
 
     @classmethod
@@ -98,13 +111,16 @@ class Index:
 
         Raises:  BrokenArtifact: the file is missing, can't be read or is of another size.
         """
+        probes, recall = int(saved["index_probes"]), float(saved["index_recall"])
+        if not probes:
+            return cls(vectors, None, 0, recall)
         try:
             searcher = faiss.read_index(str(folder / FILE))
         except RuntimeError as error:
             raise BrokenArtifact(f"{FILE} can't be read") from error
         if (searcher.ntotal, searcher.d) != vectors.shape:
             raise BrokenArtifact(f"{FILE} holds {searcher.ntotal} x {searcher.d}, the model {vectors.shape}")
-        return cls(vectors, searcher, int(saved["index_probes"]), float(saved["index_recall"]))
+        return cls(vectors, searcher, probes, recall)
 
     def _exact(self, vector: Float32, k: int, allowed: Mask | None) -> Slate:
         if allowed is None:
@@ -113,13 +129,17 @@ class Index:
         best, scores = top(self._vectors[rows] @ vector, k)
         return np.where(best >= 0, rows[best], -1).astype(np.int32), scores
 
-    def _params(self, allowed: Mask | None) -> Any:
-        chosen = {}
-        if allowed is not None:
-            chosen["sel"] = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
-        if self.probes:
-            return faiss.SearchParametersIVF(nprobe=self.probes, **chosen)
-        return faiss.SearchParameters(**chosen) if chosen else None
+    def _probes(self, open_items: int) -> int:
+        """The fewer items are allowed, the more lists are looked into: the best of them lie further apart."""
+        wider = min(len(self._vectors) / open_items, MOST_WIDER)
+        return min(round(self.probes * wider), int(self._searcher.nlist))
+
+
+def _params(allowed: Mask | None, probes: int) -> Any:
+    if allowed is None:
+        return faiss.SearchParametersIVF(nprobe=probes)
+    chosen = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+    return faiss.SearchParametersIVF(nprobe=probes, sel=chosen)
 
 
 def _inverted(vectors: Float32) -> Any:

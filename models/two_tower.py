@@ -89,7 +89,7 @@ class TwoTower(Als):
         return np.asarray(rows @ self._points, dtype=np.float32)
 
     def save(self, folder: Path) -> None:
-        """Write model.json, items.json, arrays.npz and index.faiss."""
+        """Write model.json, items.json, arrays.npz, and index.faiss where it has lists."""
         self._check_fitted()
         arrays: artifacts.Arrays = {
             "factors": self._factors,

@@ -137,7 +137,7 @@ class SasRec:
         return reasons
 
     def save(self, folder: Path) -> None:
-        """Write model.json, items.json, arrays.npz, encoder.onnx and index.faiss."""
+        """Write model.json, items.json, arrays.npz, encoder.onnx, and index.faiss where it has lists."""
         self._check_fitted()
         self._encoder.save(folder / ENCODER)
         kept = {**self.params, **self._index.save(folder), "facts": self._facts}

@@ -10,24 +10,31 @@ from models.arrays import Float32
 from models.index import FILE, Index, IndexConfig
 from models.ranking import top
 
-SMALL = IndexConfig(flat_up_to=100)
+SMALL = IndexConfig(exact_up_to=100)
 
 
-def clustered(count: int, seed: int = 0) -> Float32:
+def clustered(count: int, seed: int = 0, noise: float = 0.4) -> Float32:
     """Vectors around 50 centres, as the factors of a shop with departments."""
     rng = np.random.default_rng(seed)
     centres = np.random.default_rng(9).normal(size=(50, 16))
-    return (centres[rng.integers(0, 50, count)] + 0.4 * rng.normal(size=(count, 16))).astype(np.float32)
+    return (centres[rng.integers(0, 50, count)] + noise * rng.normal(size=(count, 16))).astype(np.float32)
+
+
+def of_one_length(vectors: Float32) -> Float32:
+    """Their directions."""
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 VECTORS, QUERIES = clustered(6_000), clustered(40, seed=1)
-FLAT = Index.build(VECTORS, QUERIES)
+EXACT = Index.build(VECTORS, QUERIES)
 INVERTED = Index.build(VECTORS, QUERIES, SMALL)
+MANY, ASKED = of_one_length(clustered(60_000, noise=0.6)), of_one_length(clustered(40, seed=1, noise=0.6))
+LISTS = Index.build(MANY, ASKED, SMALL)
 
 
 def test_a_small_catalogue_is_compared_whole_and_a_large_one_is_not() -> None:
-    assert (FLAT.kind, FLAT.recall) == ("flat", 1.0)
-    assert INVERTED.kind == "ivf"
+    assert (EXACT.kind, EXACT.recall) == ("exact", 1.0)
+    assert INVERTED.kind == LISTS.kind == "ivf"
 
 
 def test_the_measured_recall_is_what_the_index_finds() -> None:
@@ -35,13 +42,28 @@ def test_the_measured_recall_is_what_the_index_finds() -> None:
     assert INVERTED.recall == found / (20 * len(QUERIES)) >= 0.97
 
 
+def test_where_a_few_long_vectors_win_comparing_them_is_cheaper_than_lists_and_exact() -> None:
+    lengths = np.exp(2 * np.random.default_rng(3).normal(size=(len(VECTORS), 1))).astype(np.float32)
+    index = Index.build(VECTORS * lengths, QUERIES, SMALL)
+    assert (index.kind, index.recall) == ("exact", 1.0)
+
+
+@pytest.mark.parametrize("share", [0.75, 0.3, 0.1])
+def test_lists_find_as_much_of_the_few_that_are_in_stock(share: float) -> None:
+    allowed = np.random.default_rng(1).random(len(MANY)) < share
+    found = [
+        len(np.intersect1d(LISTS.search(query, 20, allowed)[0], top(MANY @ query, 20, allowed)[0])) for query in ASKED
+    ]
+    assert sum(found) / (20 * len(ASKED)) >= LISTS.recall
+
+
 def test_vectors_that_no_list_can_sort_are_compared_whole() -> None:
     shapeless = np.random.default_rng(0).normal(size=(4_000, 32)).astype(np.float32)
-    index = Index.build(shapeless, shapeless[:20], IndexConfig(recall=1.01, flat_up_to=100))
-    assert (index.kind, index.recall) == ("flat", 1.0)
+    index = Index.build(shapeless, shapeless[:20], IndexConfig(recall=1.01, exact_up_to=100))
+    assert (index.kind, index.recall) == ("exact", 1.0)
 
 
-@pytest.mark.parametrize("index", [FLAT, INVERTED], ids=["flat", "ivf"])
+@pytest.mark.parametrize("index", [EXACT, INVERTED], ids=["exact", "ivf"])
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.1, 0.002])
 def test_only_allowed_items_are_found_and_the_slate_is_full(index: Index, share: float) -> None:
     allowed = np.random.default_rng(1).random(len(VECTORS)) < share
@@ -53,7 +75,7 @@ def test_only_allowed_items_are_found_and_the_slate_is_full(index: Index, share:
         assert (np.diff(scores) <= 0).all()
 
 
-@pytest.mark.parametrize("index", [FLAT, INVERTED], ids=["flat", "ivf"])
+@pytest.mark.parametrize("index", [EXACT, INVERTED], ids=["exact", "ivf"])
 def test_one_item_and_none_are_right(index: Index) -> None:
     allowed = np.zeros(len(VECTORS), dtype=np.bool_)
     assert index.search(QUERIES[0], 3, allowed)[0].tolist() == [-1, -1, -1]
@@ -61,9 +83,9 @@ def test_one_item_and_none_are_right(index: Index) -> None:
     assert index.search(QUERIES[0], 3, allowed)[0].tolist() == [17, -1, -1]
 
 
-def test_flat_is_exact_in_order() -> None:
+def test_exact_is_exact_in_order() -> None:
     for query in QUERIES[:10]:
-        assert FLAT.search(query, 20)[0].tolist() == top(VECTORS @ query, 20)[0].tolist()
+        assert EXACT.search(query, 20)[0].tolist() == top(VECTORS @ query, 20)[0].tolist()
 
 
 def test_equal_vectors_are_ordered_by_row_even_where_many_tie() -> None:
@@ -75,7 +97,7 @@ def test_equal_vectors_are_ordered_by_row_even_where_many_tie() -> None:
 
 def test_an_index_that_finds_too_few_is_not_believed() -> None:
     far = np.zeros(len(VECTORS), dtype=np.bool_)
-    far[np.argsort(VECTORS @ QUERIES[0])[:2_500]] = True  # the items in the lists that this query never probes
+    far[np.argsort(VECTORS @ QUERIES[0])[:4_500]] = True  # the items in the lists that this query never probes
     narrow = Index(VECTORS, INVERTED._searcher, 1, 1.0)
     rows, _ = narrow.search(QUERIES[0], 50, far)
     assert (rows >= 0).all()
@@ -91,7 +113,7 @@ def test_a_saved_index_finds_the_same(tmp_path: Path) -> None:
 
 
 def test_a_file_of_another_size_or_none_is_refused(tmp_path: Path) -> None:
-    saved = FLAT.save(tmp_path)
+    saved = INVERTED.save(tmp_path)
     with pytest.raises(BrokenArtifact, match="holds 6000"):
         Index.load(tmp_path, VECTORS[:10], saved)
     (tmp_path / FILE).write_bytes(b"junk")
