@@ -56,7 +56,10 @@ def test_many_items_long_and_foreign_names_and_old_touches_are_read_alike() -> N
 
 
 @QUICK
-@given(st.dictionaries(st.integers(1, 2**64 - 1), st.integers(-(2**63), 2**63 - 1), max_size=60), st.integers(0, 2**41))
+@given(
+    st.dictionaries(st.integers(1, 2**64 - 1), st.integers(-(2**63), 2**63 - 1), max_size=60),
+    st.integers(-(2**41), 2**41),
+)
 def test_the_newest_event_of_any_cells_is_found(cells: dict[int, int], newest: int) -> None:
     key = np.array([0, *sorted(cells)], np.uint64)
     value = np.array([newest, *(cells[each] for each in sorted(cells))], np.int64)
