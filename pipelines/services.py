@@ -27,6 +27,8 @@ def serve_command(settings: Settings, host: str, port: int, workers: int) -> tup
         "BENTOML_HOME": str(settings.data / "bentoml"),
         "BENTOML_DO_NOT_TRACK": "true",
         "BENTOML_CONFIG_OPTIONS": f"services.kindred.workers={workers}",
+        "OMP_NUM_THREADS": "1",  # of the libraries that are loaded after the service has limited the others
+        "OPENBLAS_NUM_THREADS": "1",
     }
     return command, {**to_environment(settings), **quiet}
 

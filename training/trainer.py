@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from features.items import Item
 from features.states import RECENT
@@ -148,7 +149,7 @@ def _compared(own: Evaluation, rival: Evaluation, seed: int) -> dict[str, float]
 
 
 def _speed(model: Model, histories: Histories, clock: Callable[[], float]) -> dict[str, float]:
-    """Milliseconds of a slate of ten for one history, in one thread as in serving, on this machine as busy as it was."""
+    """Milliseconds of a slate of ten for one history, in one thread as in serving, on a machine as busy as it was."""
     step = max(1, len(histories) // TIMED)
     took = []
     with threadpool_limits(1):
