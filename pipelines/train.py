@@ -6,7 +6,7 @@ registered already is found by the hash of its inputs.
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -17,10 +17,12 @@ from features.offline import EventLog
 from models import MODELS, parameters
 from models.ranker import Ranker
 from models.registry import CHALLENGER, Registry, Version
-from training import inputs, ranking, runs, trainer
+from training import datasets, inputs, ranking, runs, trainer, tuning
 from training.customer_models import CUSTOMER_MODELS, Given
 from training.runs import Registrable
 from training.trainer import Recipe
+from training.tuning import Goal
+from training.validation import validation
 
 HOLDOUT_MS = 30 * 86_400_000
 
@@ -52,7 +54,8 @@ class Job:
     The registry; how much of the end of the data to measure on; the commit of the code; an existing folder for
     temporary files, and one where models are kept that were fetched; the event log, which models of customers read for
     themselves; what is known of items; and the models that may serve slates, the first with a champion is what a
-    ranker gets its candidates from.
+    ranker gets its candidates from; how many configurations of a model of slates are tried first, and the file that
+    keeps them.
     """
 
     registry_url: str
@@ -63,6 +66,8 @@ class Job:
     log: EventLog
     catalogue: Sequence[Item] = ()
     slates: Sequence[str] = ()
+    tune: int = 0
+    studies: Path | None = None
 
 
 def train(
@@ -74,6 +79,8 @@ def train(
     Raises:  BadInput: an unknown model, or data that nothing can be learned from; Unavailable: no registry.
     """
     wanted = _wanted(names)
+    if job.tune and MODELS.keys().isdisjoint(wanted):
+        raise BadInput(f"only models of slates can be tuned: {', '.join(MODELS)}", "tune")
     with Registry(job.registry_url) as registry:
         registry.ping()  # before the work, not after it
         data = inputs.digest_of(interactions)
@@ -96,17 +103,33 @@ def _train(
     registry: Registry, recipe: Recipe, frame: pd.DataFrame, data: str, job: Job, progress: Progress | None
 ) -> Trained:
     name = recipe.name
+    told = None if progress is None else lambda done, total: progress(name, done, total)
+    if job.tune and name in MODELS:
+        recipe = _tuned(recipe, frame, job, told)
     given = inputs.inputs_of(recipe, data, job.holdout_ms, job.code)
     if known := registry.find(name, inputs.INPUTS_TAG, given):
         logged = registry.get(name, known.version).metrics
         metrics = {runs.own_name(metric): value for metric, value in logged.items()}
         return Trained(name, known.version, known.run_id, metrics, fresh=False)
-    told = None if progress is None else lambda done, total: progress(name, done, total)
     made, tags = _maker(name)(registry, recipe, frame, job, told)
     tags |= {"kindred.commit": job.code, inputs.INPUTS_TAG: given, inputs.FEATURES_TAG: inputs.features_fingerprint()}
     with tempfile.TemporaryDirectory(prefix="train-", dir=job.workspace) as folder:
         registered = runs.register(job.registry_url, made, tags, Path(folder))
     return Trained(name, registered.version, registered.run_id, dict(made.metrics))
+
+
+def _tuned(recipe: Recipe, frame: pd.DataFrame, job: Job, told: Told | None) -> Recipe:
+    """The best of `tune` configurations on the window before the measured one; a study that was cut off goes on.
+
+    Events keep their weights: serving asks with those, whatever a model was fitted with.
+    """
+    split, target = trainer.holdout(datasets.checked(frame), job.holdout_ms)
+    aside = validation(split, "time-split", job.holdout_ms, None if target == "any" else target)
+    goal = Goal(mask=False)
+    study = tuning.study_name(recipe.name, aside, goal, recipe.seed, {})
+    on_trial = runs.trials(job.registry_url, recipe.name, study)
+    best = tuning.tune(recipe.name, aside, goal, job.tune, recipe.seed, job.studies, told, on_trial, weigh=False)
+    return replace(recipe, params=best.params)
 
 
 def _maker(name: str) -> "Callable[..., tuple[Registrable, dict[str, str]]]":

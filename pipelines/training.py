@@ -26,9 +26,11 @@ def train_models(
     holdout_ms: int,
     seed: int,
     progress: Callable[[int, int], None],
+    tune: int = 0,
 ) -> list[Trained]:
     """Train on the event log's interactions within the window (ms UTC).
 
+    Args:    tune: how many configurations of each model of slates are tried first, on the window before the holdout.
     Raises:  BadInput: there are none; and as pipelines.train.
     """
     log = EventLog(settings.data)
@@ -46,6 +48,8 @@ def train_models(
         log,
         catalogue_of(settings),
         settings.models,
+        tune,
+        settings.data / "studies.db",
     )
     return train(names, frame, job, lambda _name, done, total: progress(done, total), seed)
 

@@ -23,6 +23,9 @@ from training.trainer import Fitted
 
 EXPERIMENT = "kindred"
 FOLDER = "kindred"  # MLflow puts it below data/, where models/registry.py looks for it
+STUDY_TAG = "kindred.study"
+ENDED = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}  # Optuna's states as MLflow's
+OnTrial = Callable[[int, dict[str, Any], dict[str, float], str], None]  # number, params, metrics, state
 _REQUIRES = ("mlflow", "numpy", "scipy", "pandas", "implicit", "faiss-cpu", "onnxruntime", "lightgbm")
 _QUIET = {
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
@@ -105,6 +108,37 @@ def register(url: str, made: Registrable, tags: Mapping[str, str], workspace: Pa
         return _version(mlflow, url, made.name, run.info.run_id, logged.model_id, tags)
     except (mlflow.exceptions.MlflowException, OSError) as error:
         raise Unavailable(f"MLflow at {url} did not take the run: {error}") from error
+
+
+def trials(url: str, name: str, study: str) -> OnTrial:
+    """Keeps each trial of a study that it is told of as a child of one run, the same one when the study is resumed.
+
+    Raises:  Unavailable: the server doesn't answer; and so when it is told, of a trial that the study has kept already.
+    """
+    mlflow = _mlflow()
+    client = mlflow.MlflowClient(tracking_uri=url)
+    try:
+        mlflow.set_tracking_uri(url)
+        experiment = mlflow.set_experiment(EXPERIMENT).experiment_id
+        found = client.search_runs([experiment], f"tags.`{STUDY_TAG}` = '{study}'", max_results=1)
+        parent = found[0] if found else client.create_run(experiment, run_name=f"tune {name}", tags={STUDY_TAG: study})
+        client.set_terminated(parent.info.run_id)  # a study has no end: what was tried so far is whole
+    except (mlflow.exceptions.MlflowException, OSError) as error:
+        raise Unavailable(f"MLflow at {url} did not take the study: {error}") from error
+
+    def on_trial(number: int, params: dict[str, Any], metrics: dict[str, float], state: str) -> None:
+        tags = {"mlflow.parentRunId": parent.info.run_id, "kindred.trial": str(number)}
+        try:
+            child = client.create_run(experiment, run_name=f"trial {number}", tags=tags).info.run_id
+            for key, value in params.items():
+                client.log_param(child, key, value)
+            for metric, figure in metrics.items():
+                client.log_metric(child, metric_name(metric), figure)
+            client.set_terminated(child, ENDED[state])
+        except (mlflow.exceptions.MlflowException, OSError) as error:
+            raise Unavailable(f"MLflow at {url} did not take trial {number}: {error}") from error
+
+    return on_trial
 
 
 def metric_name(name: str) -> str:

@@ -80,7 +80,7 @@ def train(
     Raises:  BadInput: nothing to learn from, or nobody to measure with.
     """
     rows = datasets.checked(frame)
-    split, target = _holdout(rows, holdout_ms)
+    split, target = holdout(rows, holdout_ms)
     learned, parts = interactions_of(recipe, split.fit, catalogue), 2 if rival is None else 3
     model = recipe.create().fit(learned, _part(progress, 0, parts))
     metrics, judged = _measured(model, split, learned, recipe.seed)
@@ -112,7 +112,8 @@ def interactions_of(recipe: Recipe, rows: datasets.Frame, catalogue: Sequence[It
     return with_content(learned, catalogue) if catalogue and recipe.name in READS_CONTENT else learned
 
 
-def _holdout(rows: datasets.Frame, holdout_ms: int) -> tuple[Split, str]:
+def holdout(rows: datasets.Frame, holdout_ms: int) -> tuple[Split, str]:
+    """The last window against all before it, and what is to be found: orders, or `any` event where it has none."""
     split = time_split(rows, holdout_ms)
     if "event" in rows.columns and (orders := split.test["event"] == TARGET).any():
         return replace(split, test=split.test[orders]), TARGET

@@ -76,17 +76,18 @@ def tune(
     storage: Path | None = None,
     progress: Progress | None = None,
     on_trial: OnTrial | None = None,
+    weigh: bool = True,
 ) -> Tuned:
     """Try `trials` configurations, counting those that the storage has of the same study already.
 
     Args:    split: of validation, as training.validation.validation() carves it; storage: an SQLite file, made where it
              is absent, None keeps nothing; progress: counts trials; on_trial: told of each after it has ended, with
-             its state `COMPLETE`, `PRUNED` or `FAIL`.
+             its state `COMPLETE`, `PRUNED` or `FAIL`; weigh: look for the events' weights too.
     Raises:  BadInput: nothing to tune, or no trial could be fitted.
     """
     space_of(name)
     goal.k  # noqa: B018 - a metric that isn't one is said before anything is opened
-    weights = weight_ranges(split.fit)
+    weights = weight_ranges(split.fit) if weigh else {}
     study = _study(name, split, goal, seed, weights, storage)
     done = sum(trial.state.is_finished() for trial in study.trials)
     if progress is not None and done:

@@ -27,6 +27,7 @@ def train(
     since: Annotated[str, typer.Option(help="First day of the data, YYYY-MM-DD.")] = "",
     until: Annotated[str, typer.Option(help="Day after the last one, YYYY-MM-DD.")] = "",
     holdout: Annotated[str, typer.Option(help="The last part, to measure on, for example 30d.")] = "30d",
+    tune: Annotated[int, typer.Option(min=0, help="Try so many configurations first, on the window before.")] = 0,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -36,7 +37,7 @@ def train(
 
     window = (day(since, "since"), day(until, "until"))
     with parts(from_environment(), "mlflow") as settings, console.progress("training") as bar:
-        trained = train_models(settings, model, window, duration(holdout), seed, bar)
+        trained = train_models(settings, model, window, duration(holdout), seed, bar, tune)
     if json:
         console.as_json(trained)
     else:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from optuna import load_study
 
 from features.errors import BadInput, Unavailable
 from features.offline import EventLog
@@ -59,6 +60,23 @@ def test_a_ranker_orders_what_the_champion_of_slates_finds(mlflow_url: str, tmp_
         registry.remove_alias("item_knn", "champion")
     assert (found.tags["kindred.base"], found.tags["kindred.follows"]) == ("item_knn", champion.version)
     assert {"ndcg_at_10", "unranked_ndcg_at_10", "gain_ndcg_at_10_low"} <= found.metrics.keys()
+
+
+def test_what_was_tuned_is_registered_and_a_study_goes_on_where_it_was(mlflow_url: str, tmp_path: Path) -> None:
+    given = replace(job(mlflow_url, tmp_path), tune=3, studies=tmp_path / "studies.db")
+    first, same = (train(["trending"], FRAME, given, seed=91)[0] for _ in range(2))
+    assert (first.fresh, same.fresh, same.version) == (True, False, first.version)
+    with Registry(mlflow_url) as registry:
+        tuned = registry.params(registry.get("trending", first.version))
+    trials = load_study(study_name=None, storage=f"sqlite:///{given.studies}").trials
+    best = max(trials, key=lambda trial: (trial.value, -trial.number))
+    assert len(trials) == 3  # the second run tried nothing again
+    assert float(tuned["half_life_days"]) == pytest.approx(best.params["half_life_days"])
+
+
+def test_only_models_of_slates_can_be_tuned(mlflow_url: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="only models of slates"):
+        train(["churn"], FRAME, replace(job(mlflow_url, tmp_path), tune=3))
 
 
 def test_a_challenger_is_held_against_the_champions_recipe(mlflow_url: str, tmp_path: Path) -> None:

@@ -118,3 +118,23 @@ def test_a_registry_that_is_down_is_named(
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(Unavailable, match=url):
         runs.register(url, runs.recommender(fitted), {}, tmp_path)
+
+
+def test_each_trial_is_a_child_of_the_run_of_its_study_which_is_resumed(mlflow_url: str) -> None:
+    study = f"als-{uuid.uuid4().hex}"
+    runs.trials(mlflow_url, "als", study)(0, {"alpha": 2.0}, {"ndcg@10": 0.25}, "COMPLETE")
+    runs.trials(mlflow_url, "als", study)(1, {"alpha": 3.0}, {}, "PRUNED")
+    client = mlflow.MlflowClient(mlflow_url)
+    experiment = client.get_experiment_by_name(runs.EXPERIMENT)
+    (parent,) = client.search_runs([experiment.experiment_id], f"tags.`{runs.STUDY_TAG}` = '{study}'")
+    children = client.search_runs([experiment.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
+    told = {child.data.tags["kindred.trial"]: child for child in children}
+    assert sorted(told) == ["0", "1"]
+    assert (told["0"].info.status, told["1"].info.status) == ("FINISHED", "KILLED")
+    assert told["0"].data.params == {"alpha": "2.0"}
+    assert told["0"].data.metrics == {"ndcg_at_10": 0.25}
+
+
+def test_a_study_without_a_registry_is_said() -> None:
+    with pytest.raises(Unavailable, match="did not take the study"):
+        runs.trials(f"http://127.0.0.1:{free_port()}", "als", "s")
