@@ -27,6 +27,8 @@ CROSS = ("price", "in_stock", "price_to_usual", AFFINITY, "category_as_last",
          *(f"{what}_{kind}" for kind in KINDS for what in ("times", "since")))  # fmt: skip
 NAMES = ("base_rank", *CUSTOMER, *ITEM, *CROSS)
 
+_KIND_OF = {event: kind for kind, events in KINDS.items() for event in events}
+
 Float64 = NDArray[np.float64]
 
 
@@ -89,11 +91,12 @@ def _met(recent: Sequence[tuple[int, str, str]], ids: Sequence[str], now: int) -
     place = {item_id: at for at, item_id in enumerate(ids)}
     found: dict[str, Any] = {}
     for kind in KINDS:
-        found |= {f"times_{kind}": np.zeros(len(ids)), f"since_{kind}": np.full(len(ids), np.nan)}
-    kinds = {event: kind for kind, events in KINDS.items() for event in events}
+        found |= {f"times_{kind}": [0.0] * len(ids), f"since_{kind}": [np.nan] * len(ids)}
     for at, item_id, event in recent:
-        if item_id in place and event in kinds:
-            row, kind = place[item_id], kinds[event]
-            found[f"times_{kind}"][row] += 1
-            found[f"since_{kind}"][row] = np.fmin(found[f"since_{kind}"][row], now - at)
+        row, which = place.get(item_id), _KIND_OF.get(event)
+        if row is not None and which is not None:
+            found[f"times_{which}"][row] += 1.0
+            since = found[f"since_{which}"]
+            if not since[row] <= now - at:  # which NaN isn't either
+                since[row] = float(now - at)
     return found

@@ -26,6 +26,11 @@ class Catalogue(Mapping[str, Item]):
     def __len__(self) -> int:
         return len(self._items)
 
+    @property
+    def by_id(self) -> Mapping[str, Item]:
+        """The items as the plain dictionary that they are kept in: a stage looks up hundreds."""
+        return self._items
+
     def update(self, changed: Mapping[str, Item | None]) -> None:
         """Take changes in; None is an item that was deleted."""
         for item_id, item in changed.items():

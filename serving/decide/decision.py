@@ -130,11 +130,11 @@ def _acted(about: Question, pool: Pool) -> Pool:
 
 
 def _may_pin(about: Question, pool: Pool, pin: Pin) -> bool:
-    """A pin shows only what might have been shown without it."""
+    """A pin shows only what might have been shown without it, and nothing beyond the slate."""
     asked = about.asked
     if asked.alike is not None or asked.item_ids is not None:
         return any(candidate.item_id == pin.item_id for candidate in pool)
-    if pin.item_id in about.never:
+    if pin.item_id in about.never or pin.position > asked.n:
         return False
     if about.state.catalogue is None:
         return about.limits == NONE
@@ -152,7 +152,7 @@ def _eligible(about: Question, pool: Pool, rate: float) -> Pool:
     open_items = [candidate for candidate in pool if not candidate.pinned][: size - len(new)]
     pinned = [candidate for candidate in pool if candidate.pinned]
     last = open_items[-1].score if open_items else 0.0
-    return open_items + [candidate._replace(score=last) for candidate in new] + pinned
+    return open_items + [candidate.scored(last) for candidate in new] + pinned
 
 
 def _placed(about: Question, drawn: Drawn) -> tuple[Placed, ...]:

@@ -41,10 +41,10 @@ def seed_of(asked: Asked) -> int:
 def draw(pool: Pool, n: int, rate: float, seed: int) -> Drawn:
     """At most n of the pool, which is in greedy order; pinned items at their positions, whatever is drawn.
 
-    Where the pool ends before a pinned position, the pinned items move up.
+    Where the pool ends before a pinned position, the pinned items move up. A pin beyond the slate binds nothing.
     """
     pins = {candidate.pinned: candidate for candidate in pool if 0 < candidate.pinned <= n}
-    left = [candidate for candidate in pool if not candidate.pinned]
+    left = [candidate for candidate in pool if not 0 < candidate.pinned <= n]
     eligible = tuple(candidate.item_id for candidate in left) if rate > 0 else ()
     chance = random.Random(seed)  # noqa: S311 - it decides what is shown, nothing secret
     slate: list[tuple[Candidate, float]] = []

@@ -17,6 +17,10 @@ class Candidate(NamedTuple):
     rules: tuple[str, ...] = ()
     pinned: int = 0
 
+    def scored(self, score: float) -> "Candidate":
+        """The same with another score; many times as fast as _replace()."""
+        return Candidate(self.item_id, score, self.source, self.like, self.rules, self.pinned)
+
 
 Pool = list[Candidate]
 
@@ -25,6 +29,6 @@ def below(chosen: Pool, more: Pool) -> Pool:
     """What is chosen, and more of another source or order shifted as a block so that all of it scores below."""
     best = max((candidate.score for candidate in more), default=0.0)
     shift = min(0.0, chosen[-1].score - 1.0 - best) if chosen else 0.0
-    shifted = [candidate._replace(score=candidate.score + shift) for candidate in more] if shift else more
+    shifted = [candidate.scored(candidate.score + shift) for candidate in more] if shift else more
     # Sorted after the shift: it may round two scores to the same one.
     return chosen + sorted(shifted, key=lambda candidate: (-candidate.score, candidate.item_id))

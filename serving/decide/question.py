@@ -37,8 +37,7 @@ class Question:
     @property
     def shop(self) -> Mapping[str, Item]:
         """The catalogue, empty until it could be read once."""
-        found: Mapping[str, Item] = {} if self.state.catalogue is None else self.state.catalogue
-        return found
+        return {} if self.state.catalogue is None else self.state.catalogue.by_id
 
     @property
     def limited(self) -> frozenset[str]:

@@ -32,7 +32,7 @@ def ranked(asked: Question, pool: Pool) -> Pool:
     met = [candidate for candidate in pool if not whole and candidate.item_id in asked.seen]
     best, rest = (new, []) if whole else (new[:RANKED], new[RANKED:])
     scores = ranker.model.score(table_of(_customer(asked), _things(asked, best)), NAMES).tolist()
-    rescored = [candidate._replace(score=score) for candidate, score in zip(best, scores, strict=True)]
+    rescored = [candidate.scored(score) for candidate, score in zip(best, scores, strict=True)]
     first = sorted(rescored, key=lambda candidate: (-candidate.score, candidate.item_id))
     return below(below(first, rest), met)
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
@@ -105,3 +106,9 @@ def test_a_name_that_comes_twice_and_a_file_that_is_none_are_refused() -> None:
     for raw in (b"", b"{}", b"\xff", b"[" * 5_000):
         with pytest.raises(BadRule):
             actions_of(raw)
+
+
+def test_the_example_of_the_documentation_is_taken() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "deciding.md").read_text()
+    found = actions_of(text.partition("```json\n")[2].partition("```")[0].encode())
+    assert {type(action) for action in found} == {Pin, Boost, Bury, Filter}

@@ -160,6 +160,13 @@ def test_a_pin_brings_an_item_in_at_its_position_with_the_rule_as_its_reason() -
     assert order(decide(ruled(HERO), asks("a", n=3, exclude=("e",)))) == "bcd"
 
 
+def test_a_pin_beyond_the_slate_changes_nothing() -> None:
+    made = ruled(Pin(name="late", item_id="a", position=2), made=state({"a": 1.0}, shop("a")))
+    decision = decide(made, asks(n=1))
+    assert order(decision) == "a"
+    assert [because.kind for because in decision.slate[0].reasons] == ["popular"]
+
+
 def test_boosted_items_move_up_and_buried_ones_to_the_end() -> None:
     sale = Boost(name="sale", where=Where(item_ids=frozenset({"d"})), places=2)
     decision = decide(ruled(sale), asks("f", n=4))

@@ -69,7 +69,7 @@ def test_a_pinned_item_stays_where_it_is_pinned_whatever_is_drawn(rate: float, s
     assert slate[1][1] == 1.0
     assert len(slate) == 4
     assert "x" not in eligible
-    assert "y" not in eligible
+    assert not eligible or eligible[-1] == "y"  # pinned beyond the slate, so it is as open as any other
 
 
 def test_where_the_pool_ends_early_pinned_items_move_up() -> None:
