@@ -141,11 +141,13 @@ def popularity(interactions: Interactions, half_life_days: float) -> Float32:
 
     Returns: (n_items,) float32: users of the item, each weighing 2^(-age / half-life); plain numbers of users where
              the interactions have no times.
-    Raises:  BadInput: there is nothing to count.
+    Raises:  BadInput: there is nothing to count, or a weight is no number.
     """
     matrix = interactions.matrix
     if matrix.nnz == 0:
         raise BadInput("there are no interactions to fit on; widen the window or import events first", "interactions")
+    if not np.isfinite(matrix.data).all():
+        raise BadInput("the weights of the interactions must be finite numbers", "weights")
     weights = np.ones(matrix.nnz)
     if interactions.timestamps is not None:
         age = interactions.timestamps.max() - interactions.timestamps

@@ -17,6 +17,7 @@ from features.offline import EventLog
 from models import MODELS, parameters
 from models.ranker import Ranker
 from models.registry import CHALLENGER, Registry, Version
+from models.registry.trail import trail
 from training import datasets, inputs, ranking, runs, trainer, tuning
 from training.customer_models import CUSTOMER_MODELS, Given
 from training.runs import Registrable
@@ -110,12 +111,20 @@ def _train(
     if known := registry.find(name, inputs.INPUTS_TAG, given):
         logged = registry.get(name, known.version).metrics
         metrics = {runs.own_name(metric): value for metric, value in logged.items()}
+        _complete(registry, known)
         return Trained(name, known.version, known.run_id, metrics, fresh=False)
     made, tags = _maker(name)(registry, recipe, frame, job, told)
     tags |= {"kindred.commit": job.code, inputs.INPUTS_TAG: given, inputs.FEATURES_TAG: inputs.features_fingerprint()}
     with tempfile.TemporaryDirectory(prefix="train-", dir=job.workspace) as folder:
         registered = runs.register(job.registry_url, made, tags, Path(folder))
     return Trained(name, registered.version, registered.run_id, dict(made.metrics))
+
+
+def _complete(registry: Registry, known: Version) -> None:
+    """Name a version that a crash left without its alias: the newest of all, which nobody has promoted or tried yet."""
+    newest = max(registry.versions(known.name), key=lambda each: int(each.version))
+    if newest.version == known.version and not newest.aliases and not trail(newest):
+        registry.set_alias(known.name, CHALLENGER, known.version)
 
 
 def _tuned(recipe: Recipe, frame: pd.DataFrame, job: Job, told: Told | None) -> Recipe:

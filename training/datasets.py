@@ -30,13 +30,16 @@ def checked(frame: Frame, weights: Mapping[str, float] | None = None) -> Frame:
     Args:    weights: what each event is worth; features.weights.WEIGHTS where none are given.
     Returns: `user_id`, `item_id` str, `weight` float64; `timestamp`, `position`, `event`, `country`, `device` where
              they were there.
-    Raises:  BadInput: a column is missing, an id is empty, or no row is left.
+    Raises:  BadInput: a column is missing, an id, a time or a position is empty, or no row is left.
     """
     for column in ("user_id", "item_id"):
         if column not in frame.columns:
             raise BadInput(f"the interactions have no column {column!r}; name it with --map {column}=...", column)
         if frame[column].isna().any():
             raise BadInput(f"{int(frame[column].isna().sum())} rows have no {column}", column)
+    for column in ("timestamp", "position"):
+        if column in frame.columns and (missing := int(frame[column].isna().sum())):
+            raise BadInput(f"{missing} rows have no {column}; leave the column out, or those rows", column)
     rows = frame[[name for name in COLUMNS if name in frame.columns]]
     rows = rows.assign(user_id=rows["user_id"].astype("str"), item_id=rows["item_id"].astype("str"))
     rows = weighed(rows, WEIGHTS if weights is None else weights)

@@ -156,6 +156,20 @@ def test_an_event_that_came_twice_changes_nothing(name: str) -> None:
     np.testing.assert_array_equal(scores[0], scores[1])
 
 
+def test_a_weight_that_is_no_number_is_refused(name: str) -> None:
+    matrix = BOARD.matrix.copy()
+    matrix.data[3] = np.nan
+    with pytest.raises(BadInput, match="finite"):
+        create(name).fit(Interactions.of(BOARD.users, BOARD.items, matrix))
+
+
+def test_one_user_is_enough(name: str) -> None:
+    alone = Interactions.of(IdMap(("u",)), IdMap(("a", "b", "c", "d")), csr_matrix(np.ones((1, 4), dtype=np.float32)))
+    rows, scores = create(name).fit(alone).recommend_one(alone.histories[0], 4)
+    assert sorted(rows.tolist()) == [0, 1, 2, 3]
+    assert np.isfinite(scores).all()
+
+
 def test_nothing_to_fit_on_is_said(name: str) -> None:
     with pytest.raises(BadInput, match="no interactions"):
         create(name).fit(Interactions.of(IdMap(()), IdMap(()), csr_matrix(np.zeros((0, 0), dtype=np.float32))))

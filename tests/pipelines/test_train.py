@@ -1,8 +1,12 @@
 """The training job on a real MLflow server."""
 
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
+import mlflow
 import pytest
 from optuna import load_study
 
@@ -15,6 +19,7 @@ from tests.mlflow_server import free_port
 from tests.tastes import DAY_MS, two_tastes
 
 FRAME = two_tastes(days=30)
+ROOT = Path(__file__).parents[2]
 
 
 def job(url: str, folder: Path, holdout_ms: int = 10 * DAY_MS) -> Job:
@@ -88,6 +93,41 @@ def test_a_challenger_is_held_against_the_champions_recipe(mlflow_url: str, tmp_
         registry.remove_alias("als", "champion")
     assert found.tags["kindred.compared_with"] == champion.version
     assert found.metrics["rival_ndcg_at_10"] == pytest.approx(champion.metrics["ndcg@10"])
+
+
+def test_a_version_that_a_crash_left_without_its_alias_gets_it_from_the_next_run(
+    mlflow_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(mlflow.MlflowClient, "set_registered_model_alias", crash)
+        with pytest.raises(KeyboardInterrupt):
+            train(["trending"], FRAME, job(mlflow_url, tmp_path), seed=401)
+    again = train(["trending"], FRAME, job(mlflow_url, tmp_path), seed=401)[0]
+    with Registry(mlflow_url) as registry:
+        challenger = registry.alias("trending", "challenger")
+    assert not again.fresh
+    assert challenger is not None
+    assert challenger.version == again.version
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("call", ["log_params", "log_metrics", "pyfunc.log_model", "MlflowClient.create_model_version"])
+def test_killed_at_any_step_of_registering_there_is_no_version_and_the_next_run_makes_it(
+    mlflow_url: str, tmp_path: Path, call: str
+) -> None:
+    """SIGKILL in a process of its own, just before that call."""
+    seed = str(500 + len(call))
+    words = [sys.executable, "-m", "tests.pipelines.killed_training", mlflow_url, str(tmp_path), call, seed]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, timeout=240, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    with Registry(mlflow_url) as registry:
+        before = {each.version for each in registry.versions("trending")}
+    made = train(["trending"], FRAME, job(mlflow_url, tmp_path), seed=int(seed))[0]
+    assert made.fresh
+    assert made.version not in before
 
 
 def test_a_model_that_fails_leaves_no_version_and_no_files(mlflow_url: str, tmp_path: Path) -> None:

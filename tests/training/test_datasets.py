@@ -157,3 +157,10 @@ def test_targets_are_counted_once_and_unknown_ones_apart() -> None:
     wanted, unknown = targets(lines, IdMap.of(["u", "v"]), IdMap.of(["x", "y"]))
     assert wanted.toarray().tolist() == [[1, 0], [0, 0]]
     assert unknown.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("column", ["timestamp", "position"])
+def test_a_row_without_its_time_or_position_is_refused(column: str) -> None:
+    frame = pd.DataFrame({"user_id": ["u", "v"], "item_id": ["a", "b"], column: [1.0, float("nan")]})
+    with pytest.raises(BadInput, match=f"1 rows have no {column}"):
+        checked(frame)

@@ -1,5 +1,6 @@
 """Runs and versions on a real MLflow server."""
 
+import resource
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -84,7 +85,7 @@ def test_a_crash_before_the_end_leaves_no_version(
     def crash(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(mlflow.pyfunc, "log_model", crash)
+    monkeypatch.setattr(runs._mlflow().pyfunc, "log_model", crash)
     with pytest.raises(KeyboardInterrupt):
         runs.register(mlflow_url, runs.recommender(fitted), {}, tmp_path)
     with Registry(mlflow_url) as registry:
@@ -107,6 +108,26 @@ def test_a_model_that_cannot_be_saved_never_reaches_the_registry(
 
     with pytest.raises(BrokenArtifact, match="never a pickle"):
         runs.register(mlflow_url, replace(runs.recommender(fitted), save=write_pickle), {}, tmp_path)
+    with Registry(mlflow_url) as registry:
+        assert registry.versions(fitted.name) == []
+
+
+def test_a_disk_that_is_full_while_a_model_is_saved_leaves_no_version(
+    mlflow_url: str, fitted: trainer.Fitted, tmp_path: Path
+) -> None:
+    made = runs.recommender(fitted)
+
+    def save(folder: Path) -> None:
+        """No file grows beyond 512 bytes, which is less than the arrays need."""
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (512, before[1]))
+        try:
+            made.save(folder)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    with pytest.raises(OSError, match=r"File too large|short write|requested and"):
+        runs.register(mlflow_url, replace(made, save=save), {}, tmp_path)
     with Registry(mlflow_url) as registry:
         assert registry.versions(fitted.name) == []
 
