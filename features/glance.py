@@ -45,6 +45,13 @@ class Glance:
         except (IndexError, ValueError) as error:
             raise BrokenState("the columns of a state don't fit each other") from error
 
+    def has(self, series: int) -> bool:
+        """Whether there is any cell of a series."""
+        if not self._packed:
+            return False
+        pairs = zip(self._column("series"), self._column("shape"), strict=True)
+        return any(number == series & 255 and shape >> 6 == series >> 8 for number, shape in pairs)
+
     def sums(self, series: int) -> dict[str, int]:
         """What the cells of a series add up to, by the names of their keys; only what is kept for ever.
 

@@ -25,7 +25,7 @@ PATTERNS = {
 }
 
 
-class Item(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Item(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One item; `price` in the currency's major unit, `incomplete` where it is known from an order's lines only."""
 
     item_id: Annotated[str, Meta(min_length=1, max_length=255)]

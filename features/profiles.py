@@ -65,6 +65,11 @@ class Profile:
             self._asked = Single(self.table, self.state, moment)
         return self._asked.features(names)
 
+    def has(self, name: str) -> bool:
+        """Whether anything may have been counted for a feature: quickly told, where most have nothing."""
+        series = [series for series, _ in self.table.plans[name]]
+        return self._glance is None or any(self._glance.has(each) for each in series)
+
     @cached_property
     def recent(self) -> list[tuple[int, str, str]]:
         """The newest touches: (time, item_id, event), newest first."""

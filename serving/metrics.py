@@ -1,6 +1,7 @@
 """Kindred's own metrics, labelled by route template and never by a path or an id."""
 
 import os
+from functools import cache
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -44,6 +45,18 @@ SHADOW_OVERLAP = Histogram(
 )
 ACTIONS = Counter("kindred_actions_files", "Files of business actions by outcome", ["outcome"])
 EVENTS = Counter("kindred_events", "Events from callers by outcome", ["outcome"])
+
+
+@cache
+def requests_of(route: str, status: int) -> Counter:
+    """The counter of one route and status; looked up once, since labels take 5 us."""
+    return REQUESTS.labels(route, str(status))
+
+
+@cache
+def seconds_of(route: str) -> Histogram:
+    """The histogram of one route."""
+    return SECONDS.labels(route)
 
 
 def exposition() -> tuple[bytes, str]:

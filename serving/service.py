@@ -28,7 +28,8 @@ from features.settings import from_environment
 from serving.auth import Forbidden, Unauthorized
 from serving.handlers import DEMO, ROUTES, Handler, Parts
 from serving.http import failure, preflight, shared
-from serving.metrics import REQUESTS, SECONDS
+from serving.memory import settle
+from serving.metrics import REQUESTS, requests_of, seconds_of
 from serving.openapi import body_of
 from serving.schema import (
     RankRequest,
@@ -98,8 +99,8 @@ class Answered:
         """One ASGI call."""
         started = time.perf_counter()
         response = await respond(self.handler, self.request)
-        REQUESTS.labels(scope["path"], str(response.status_code)).inc()
-        SECONDS.labels(scope["path"]).observe(time.perf_counter() - started)
+        requests_of(scope["path"], response.status_code).inc()
+        seconds_of(scope["path"]).observe(time.perf_counter() - started)
         await response(scope, receive, send)
 
 
@@ -152,6 +153,7 @@ async def running(web: Starlette) -> AsyncIterator[None]:
     threadpool_limits(1)  # one request has too little to divide; threads that wait for each other cost it milliseconds
     parts = Parts(from_environment())
     await parts.engine.start()
+    settle()
     web.state.parts = parts
     try:
         yield

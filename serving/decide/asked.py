@@ -113,7 +113,7 @@ def bought_of(profile: Profile, stated: Sequence[Stated]) -> frozenset[str]:
 
 def listed_of(profile: Profile, now: int) -> Mapping[str, int]:
     """How often lists showed each item lately; empty while an older generation of features serves."""
-    if LISTED not in profile.table.features:
+    if LISTED not in profile.table.features or not profile.has(LISTED):
         return {}
     found: Mapping[str, int] = profile.features(now, [LISTED])[LISTED]
     return found

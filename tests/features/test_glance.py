@@ -42,6 +42,17 @@ def test_a_glance_says_what_the_features_say(log: list[Happening]) -> None:
         assert said(Profile([packed])) == said_by_features(packed)
 
 
+@QUICK
+@given(logs())
+def test_what_a_state_has_nothing_of_has_the_default(log: list[Happening]) -> None:
+    names = [name for name, plan in FEATURES.plans.items() if plan and FEATURES.features[name].entity == "customer"]
+    for packed in folded(FEATURES, {}, log).values():
+        profile = Profile([packed])
+        absent = [name for name in names if not profile.has(name)]
+        assert profile.features(T, absent) == {name: FEATURES.features[name].default for name in absent}
+        assert profile.has("last_seen")
+
+
 def test_many_items_long_and_foreign_names_and_old_touches_are_read_alike() -> None:
     texts = ["c" * 254, "c" * 255, "é" * 300, *(f"item {n}" for n in range(400))]
     log = [
