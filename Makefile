@@ -20,6 +20,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Python 3.11 is needed; name it with make PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(RUN)/pip install --quiet --no-cache-dir --constraint constraints.txt --editable '.[dev,notebooks]'
+	$(RUN)/python -m features.compiled
 	touch $@
 
 demo: install

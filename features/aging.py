@@ -5,7 +5,7 @@ from heapq import heappush, heappushpop
 import numpy as np
 
 from features.contributions import START_BITS, SUB_BITS, Bools, Keys
-from features.table import Series, Table
+from features.table import Need, Series, Table
 from features.windows import HOUR, TILE_MS, Ints
 
 SKETCH = 256  # keys that a series keeps of a state
@@ -34,25 +34,26 @@ def aged_keys(table: Table, key: Keys, owner: Ints, newest: Ints) -> tuple[Keys,
     hour = hours(newest) * _HOUR_MS
     aged = False
     for rung in range(max(len(series.rungs) for series in kinds)):
-        horizons = np.concatenate([_horizon(series, rung, hour) for series in kinds])
+        horizons = np.concatenate([horizon(series, rung, hour) for series in kinds])
         old = np.flatnonzero(start.take(rows) < horizons.take(place))
         if not len(old):
             break
         aged = True
         rows, kind, place = rows[old], kind[old], place[old]  # what one rung keeps, no coarser one lets go
-        coarser = np.array([_coarser(series, rung) for series in kinds], np.int64)[kind]
-        start[rows] -= np.where(coarser > 0, start[rows] % np.maximum(coarser, 1), start[rows])
-        keep[rows[coarser < 0]] = False
+        step = np.array([coarser(series, rung) for series in kinds], np.int64)[kind]
+        start[rows] -= np.where(step > 0, start[rows] % np.maximum(step, 1), start[rows])
+        keep[rows[step < 0]] = False
     if not aged:
         return key, keep
     return (key & ~_START) | start.view(np.uint64), keep
 
 
-def _horizon(series: Series, rung: int, now: Ints) -> Ints:
+def horizon(series: Series, rung: int, now: Ints) -> Ints:
+    """Per moment the first tile that a rung keeps as it is; 0 where the ladder has no such rung."""
     return series.rungs[rung].horizon(now) if rung < len(series.rungs) else np.zeros_like(now)
 
 
-def _coarser(series: Series, rung: int) -> int:
+def coarser(series: Series, rung: int) -> int:
     """The step of the next coarser tiles: 0 all time, -1 none at all."""
     if rung + 1 < len(series.rungs):
         return series.rungs[rung + 1].step
@@ -76,17 +77,24 @@ def bounded(table: Table, ends: Ints, key: Keys) -> Bools:
 
 
 def _within(table: Table, key: Keys) -> Bools:
+    """Which cells of one state stay."""
     keep = np.ones(len(key), np.bool_)
     series = (key >> _SERIES).astype(np.int64)
     starts = np.flatnonzero(np.diff(series, prepend=-1))
     for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(key)], strict=True):
-        need = table.series[series[start]].need
-        bound = MOST_ITEMS if need.by == "item" else SKETCH
-        if need.of == "tile":  # one more key says how thick the others lie
-            bound = SKETCH + 1
-        if need.by and end - start > bound:
+        bound = bound_of(table.series[series[start]].need)
+        if end - start > bound:
             keep[start:end] = _largest_sample(key[start:end], bound)
     return keep
+
+
+def bound_of(need: Need) -> int:
+    """How many keys a series keeps of a state."""
+    if not need.by:
+        return 2**62
+    if need.of == "tile":  # one more key says how thick the others lie
+        return SKETCH + 1
+    return MOST_ITEMS if need.by == "item" else SKETCH
 
 
 def _largest_sample(key: Keys, bound: int) -> Bools:

@@ -2,16 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
-from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from features.context import Campaign, country_of, device_of, region_of
-from features.events import EVENTS, Event
-from features.money import currency_code, exponent
-from features.properties import AnyProperties, Line, OrderProperties, ProductProperties
+from features.events import EVENTS
 
 MISSING = -(2**63)
 NAMES: tuple[str, ...] = (*EVENTS, "identify", "page", "screen", "group", "alias")
@@ -51,10 +47,6 @@ Rows = npt.NDArray[np.int32]
 Numbers = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 Index = Bools | Rows | Numbers
-
-_NO_CAMPAIGN = Campaign()
-_TRACKED = {name: at for at, name in enumerate(NAMES) if name in EVENTS}
-_KINDS = {name: at for at, name in enumerate(NAMES) if name not in EVENTS}
 
 
 class Text(NamedTuple):
@@ -135,7 +127,21 @@ class Events(NamedTuple):
 
 def empty() -> Events:
     """No events, with all columns."""
-    return from_events([], [])
+    none, absent = np.empty(0, np.int64), Text.of([])
+    return Events(
+        customer=absent,
+        name=np.empty(0, np.int16),
+        time=none,
+        received=none,
+        available=none,
+        message=np.empty(0, np.uint64),
+        trusted=np.empty(0, np.bool_),
+        numbers=dict.fromkeys(EVENT_NUMBERS, none),
+        texts=dict.fromkeys(EVENT_TEXTS, absent),
+        line_of=np.empty(0, np.int32),
+        line_numbers=dict.fromkeys(LINE_NUMBERS, none),
+        line_texts=dict.fromkeys(LINE_TEXTS, absent),
+    )
 
 
 def concat(parts: Sequence[Events]) -> Events:
@@ -160,127 +166,10 @@ def concat(parts: Sequence[Events]) -> Events:
     )
 
 
-def from_events(events: Sequence[Event], available: Sequence[int]) -> Events:
-    """Decoded events as columns.
-
-    Args:    available: ms UTC by event, when a reader could know it.
-    """
-    parts = _parts(events)
-    tracked = _TRACKED.get  # a track event that calls itself `page` is none
-    currency = Text.of(parts.currencies).map(currency_code)
-    scale = np.array([10 ** exponent(code) for code in currency.values], np.int64)[currency.codes]
-    line_of = np.array(parts.line_of, np.int32)
-    return Events(
-        customer=Text.of([event.customer for event in events]),
-        name=np.array([tracked(e.name, -1) if e.type == "track" else _KINDS[e.name] for e in events], np.int16),
-        time=np.array([event.event_time for event in events], np.int64),
-        received=np.array([event.received_at for event in events], np.int64),
-        available=np.array(available, np.int64),
-        message=message_hashes([event.message_id for event in events]),
-        trusted=np.array([event.trusted for event in events], np.bool_),
-        numbers=_numbers(parts.orders, scale),
-        texts={"currency": currency, "coupon": _coupons(parts.orders, len(events)), **_contexts(events)},
-        line_of=line_of,
-        line_numbers=_line_numbers(parts.lines, scale[line_of]),
-        line_texts={
-            "item": Text.of([str(line.sku if line.product_id is None else line.product_id) for line in parts.lines]),
-            "category": Text.of([line.category or "" for line in parts.lines]),
-            "brand": Text.of([line.brand or "" for line in parts.lines]),
-            "variant": Text.of([line.variant or "" for line in parts.lines]),
-            "name": Text.of([line.name or "" for line in parts.lines]),
-        },
-    )
-
-
 def message_hashes(message_ids: Sequence[str]) -> Hashes:
     """(n,) message_hash of each."""
     digests = [blake2b(message_id.encode(), digest_size=8).digest() for message_id in message_ids]
     return np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
-
-
-class _Parts(NamedTuple):
-    currencies: list[str]  # (n,) as sent
-    orders: list[tuple[int, OrderProperties]]
-    lines: list[Line]
-    line_of: list[int]
-
-
-def _parts(events: Sequence[Event]) -> _Parts:
-    currencies, orders, lines, line_of = parts = _Parts([""] * len(events), [], [], [])
-    for at, event in enumerate(events):
-        properties = event.properties
-        if isinstance(properties, AnyProperties):
-            continue
-        currencies[at] = properties.currency or ""
-        if isinstance(properties, ProductProperties):  # by far the most: without the detour over event.lines
-            if properties.product_id or properties.item_id:
-                lines.append(properties)
-                line_of.append(at)
-        else:
-            orders.append((at, properties))
-            lines.extend(event.lines)
-            line_of.extend(repeat(at, len(lines) - len(line_of)))
-    return parts
-
-
-def _numbers(orders: list[tuple[int, OrderProperties]], scale: Numbers) -> dict[str, Numbers]:
-    rows = np.array([at for at, _ in orders], np.int64)
-    sent = {
-        "total": [p.revenue if p.total is None else p.total for _, p in orders],
-        "discount": [p.discount for _, p in orders],
-        "shipping": [p.shipping for _, p in orders],
-        "tax": [p.tax for _, p in orders],
-    }
-    numbers = {}
-    for name, amounts in sent.items():
-        numbers[name] = np.full(len(scale), MISSING, np.int64)
-        numbers[name][rows] = _minor(np.array(amounts, np.float64), scale[rows])
-    return numbers
-
-
-def _coupons(orders: list[tuple[int, OrderProperties]], n: int) -> Text:
-    coupons = [""] * n
-    for at, properties in orders:
-        coupons[at] = properties.coupon or ""
-    return Text.of(coupons)
-
-
-def _contexts(events: Sequence[Event]) -> dict[str, Text]:
-    contexts = [event.context for event in events]
-    devices = [(c.device.type if c.device else None) or c.user_agent or "" for c in contexts]
-    locale = Text.of([c.locale or "" for c in contexts])
-    country = Text.of([(c.location.country if c.location else None) or "" for c in contexts]).map(country_of)
-    campaigns = [c.campaign or _NO_CAMPAIGN for c in contexts]
-    return {
-        "device": Text.of(devices).map(device_of),
-        "country": _either(country, locale.map(region_of)),
-        "locale": locale,
-        "source": Text.of([campaign.source or "" for campaign in campaigns]),
-        "medium": Text.of([campaign.medium or "" for campaign in campaigns]),
-    }
-
-
-def _either(first: Text, second: Text) -> Text:
-    """The first's text, else the second's."""
-    both = Text.of([*first.values, *second.values])
-    shifted = second.codes + np.int32(len(first.values))
-    return Text(both.codes[np.where(first.present(), first.codes, shifted)], both.values)
-
-
-def _line_numbers(lines: list[Line], scale: Numbers) -> dict[str, Numbers]:
-    quantity = np.array([1.0 if line.quantity is None else line.quantity for line in lines], np.float64)
-    sent = _minor(np.array([line.price for line in lines], np.float64), scale)
-    price = np.where(sent == MISSING, 0, sent)
-    whole = quantity == np.floor(quantity)  # whole pieces are counted in integers: a float holds 53 bits
-    cents = np.where(whole, price * quantity.astype(np.int64), np.rint(price * quantity).astype(np.int64))
-    pieces = np.maximum(1, np.rint(quantity).astype(np.int64))
-    return {"pieces": pieces, "cents": np.where(sent == MISSING, MISSING, cents), "price": sent}
-
-
-def _minor(amounts: npt.NDArray[np.float64], scale: Numbers) -> Numbers:
-    """Amounts in the major unit, NaN where absent, as minor units; halves to even."""
-    absent = np.isnan(amounts)
-    return np.where(absent, MISSING, np.rint(np.where(absent, 0.0, amounts) * scale).astype(np.int64))
 
 
 def _joined(parts: list[Text]) -> Text:

@@ -18,8 +18,8 @@ SUB_BITS, START_BITS = 30, 24
 MOST = 2**44  # one amount counts up to this, so that absurd prices never make a sum that can't be stored
 MOST_TOGETHER = 10  # lines of an order that are taken as bought together
 
-_WEIGHT = np.array([WEIGHTS.get(name, 0) for name in (*NAMES, "")], np.int64)
-_TIMES: dict[str, Callable[[Ints], Ints]] = {
+WEIGHT = np.array([WEIGHTS.get(name, 0) for name in (*NAMES, "")], np.int64)
+VALUES: dict[str, Callable[[Ints], Ints]] = {  # what an event adds of its own, by its time
     "time": lambda time: time,
     "tile": lambda time: time // TILE_MS,
     "moment": lambda time: time % (SESSION * TILE_MS),
@@ -135,7 +135,7 @@ class Reader:
         sub = self._sub(need, event, line, keep)
         value = self._value(need.of, event, line, keep)
         if need.where:
-            keep &= self._where(*need.where, event, line)
+            keep &= self.where(*need.where, event, line)
         if keep.all():
             return Rows(event, line, sub, value)
         return Rows(event[keep], line[keep], sub[keep], value[keep])
@@ -183,9 +183,9 @@ class Reader:
         if of == "one" or of.startswith("has "):
             return np.ones(len(event), np.int64)
         if of == "weight":
-            return _WEIGHT[self.events.name[event]]
-        if of in _TIMES:
-            return _TIMES[of](self.events.time[event])
+            return WEIGHT[self.events.name[event]]
+        if of in VALUES:
+            return VALUES[of](self.events.time[event])
         return np.clip(self._number(of, event, line, keep), -MOST, MOST)
 
     def _number(self, name: str, event: Ints, line: Ints, keep: Bools) -> Ints:
@@ -193,7 +193,8 @@ class Reader:
         keep &= found != MISSING
         return found
 
-    def _where(self, column: str, comparison: str, value: int | str, event: Ints, line: Ints) -> Bools:
+    def where(self, column: str, comparison: str, value: int | str, event: Ints, line: Ints) -> Bools:
+        """(k,) whether a condition holds of each of these events and lines."""
         if isinstance(value, str):
             text = self.text(column)
             same = np.array([each == value for each in text.values] or [False])

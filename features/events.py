@@ -214,7 +214,7 @@ def _encoded(message: dict[str, Any]) -> bytes:
 
 
 def _event(wire: Envelope, raw: bytes, arrived_at: int) -> Event:
-    user_id, anonymous_id = _text(wire.user_id), _text(wire.anonymous_id)
+    user_id, anonymous_id = text_of(wire.user_id), text_of(wire.anonymous_id)
     customer = customer_of(user_id, anonymous_id)
     if not customer:
         raise MalformedEvent("at least one of userId and anonymousId is needed", "userId")
@@ -286,5 +286,6 @@ def _check_order(name: str, properties: Properties) -> None:
         raise MalformedEvent(f"{name} needs an order_id", "properties.order_id")
 
 
-def _text(value: str | int | None) -> str | None:
+def text_of(value: str | int | None) -> str | None:
+    """An id as a text; None where there is none."""
     return None if value is None or value == "" else str(value)

@@ -22,16 +22,16 @@ COLUMNS = {
     1: ("touch", "touch place", "size", "series", "shape", "run", "sub place", "start day", "value", "value top"),
 }
 _SAME = {"message age": "message", "touch age": "touch", "size": "name", "shape": "series", "run": "series"}  # as many
-_COUNTED = [name for names in COLUMNS.values() for name in names if name not in _SAME]
-COLUMN_COUNTS = {w: [_COUNTED.index(_SAME.get(name, name)) for name in names] for w, names in COLUMNS.items()}
+COUNTED = [name for names in COLUMNS.values() for name in names if name not in _SAME]
+COLUMN_COUNTS = {w: [COUNTED.index(_SAME.get(name, name)) for name in names] for w, names in COLUMNS.items()}
 # Sizes are in bytes, shorts or words, whatever the largest needs; the texts of names are all that follows the columns.
 _WIDE = (1, 2, 4)
 _HEAD = [
-    np.dtype([("format", "u1"), ("kind", "u1"), ("newest", "<i8"), ("sizes", f"<u{wide}", (len(_COUNTED),))])
+    np.dtype([("format", "u1"), ("kind", "u1"), ("newest", "<i8"), ("sizes", f"<u{wide}", (len(COUNTED),))])
     for wide in _WIDE
 ]
-_HEAD_STRUCT = [struct.Struct(f"<BBq{len(_COUNTED)}{wide}") for wide in "BHI"]
-_NOBODY = np.array((FORMAT, 0, 0, 0), _HEAD[0]).tobytes()
+_HEAD_STRUCT = [struct.Struct(f"<BBq{len(COUNTED)}{wide}") for wide in "BHI"]
+NOBODY = np.array((FORMAT, 0, 0, 0), _HEAD[0]).tobytes()
 OLD, BY_PLACE, EVENT = 128, 64, 63  # the byte of a touch
 LONG = 255
 
@@ -44,7 +44,7 @@ def pack(states: States) -> list[bytes]:
         | _name_columns(states.names)
         | cell_columns(states.cells, states.names)
     )
-    counts = np.stack([np.diff(found[name].ends) for name in _COUNTED], axis=1)
+    counts = np.stack([np.diff(found[name].ends) for name in COUNTED], axis=1)
     rows = _heads(counts, states.seen.newest)
     pieces = [_by_state(found, width) for width in COLUMNS]
     pieces.append(_cut(states.names.heap.tobytes(), states.names.at[states.names.ends]))
@@ -132,7 +132,7 @@ def unpack(packed: Sequence[bytes | None]) -> States:
 
     Raises:  BrokenState: these bytes aren't a state of this format.
     """
-    values = [value or _NOBODY for value in packed]
+    values = [value or NOBODY for value in packed]
     at, newest, sizes = _read_heads(values)
     data: Data = {}
     for width, counts in COLUMN_COUNTS.items():
@@ -143,10 +143,10 @@ def unpack(packed: Sequence[bytes | None]) -> States:
         at = end
     lengths = np.array([len(value) for value in values]) - at
     heap = np.frombuffer(_block(values, at, at + lengths), np.uint8)
-    ends = np.zeros((len(_COUNTED), len(values) + 1), np.int64)
+    ends = np.zeros((len(COUNTED), len(values) + 1), np.int64)
     np.cumsum(sizes, axis=0, out=ends[:, 1:].T)
     try:
-        return _states(data, dict(zip(_COUNTED, ends, strict=True)), heap, newest, lengths)
+        return _states(data, dict(zip(COUNTED, ends, strict=True)), heap, newest, lengths)
     except (ValueError, IndexError) as error:
         raise BrokenState("the columns of a state don't fit each other") from error
 
@@ -172,7 +172,7 @@ def _read_heads(values: list[bytes]) -> tuple[Ints, Ints, Ints]:
     """Length of each head (n,), newest arrival (n,), sizes (n, columns that are counted)."""
     kinds = np.array([_kind(value) for value in values], np.int64)
     length, newest = np.zeros(len(values), np.int64), np.zeros(len(values), np.int64)
-    sizes = np.zeros((len(values), len(_COUNTED)), np.int64)
+    sizes = np.zeros((len(values), len(COUNTED)), np.int64)
     for kind, head in enumerate(_HEAD):
         rows = np.flatnonzero(kinds == kind)
         if len(rows):
@@ -196,12 +196,12 @@ def head_of(value: bytes) -> tuple[int, dict[str, int]]:
     Raises:  BrokenState: these bytes aren't a state of this format.
     """
     begin, counts = sizes_of(value)
-    sizes = dict(zip(_COUNTED, counts, strict=True))
+    sizes = dict(zip(COUNTED, counts, strict=True))
     return begin, sizes | {name: sizes[other] for name, other in _SAME.items()}
 
 
 def _kind(value: bytes) -> int:
-    kind = value[1] if len(value) >= len(_NOBODY) and value[0] == FORMAT else len(_HEAD)
+    kind = value[1] if len(value) >= len(NOBODY) and value[0] == FORMAT else len(_HEAD)
     if kind >= len(_HEAD) or len(value) < _HEAD[kind].itemsize:
         raise BrokenState(f"{len(value)} bytes that begin with {value[:2].hex()} are no state of format {FORMAT}")
     return kind

@@ -13,7 +13,7 @@ from features.properties import AnyId, AnyProperties, Id
 MAX_EVENT_BYTES = 256 * 1024
 
 Kind = Literal["track", "identify", "page", "screen", "group", "alias"]
-_NULL, _TRUE = Raw(b"null"), Raw(b"true")
+NULL, TRUE = Raw(b"null"), Raw(b"true")
 
 
 class Times(Struct, rename="camel", gc=False):
@@ -33,17 +33,17 @@ class Envelope(Times, kw_only=True, gc=False):
     anonymous_id: AnyId | Literal[""] | None = None
     event: Annotated[str, Meta(max_length=255)] | None = None
     previous_id: AnyId | None = None
-    properties: Raw = _NULL
+    properties: Raw = NULL
     traits: AnyProperties | None = None
-    context: Raw = _NULL
+    context: Raw = NULL
     received_at: datetime | None = None
-    key_id: Raw = _NULL
-    trusted: Raw = _NULL
+    key_id: Raw = NULL
+    trusted: Raw = NULL
 
     @property
     def from_server(self) -> bool:
         """Whether it came by a secret key (the service stamps `trusted`), or not by our HTTP at all."""
-        return self.key_id == _NULL or self.trusted == _TRUE
+        return self.key_id == NULL or self.trusted == TRUE
 
 
 _decoder = msgspec.json.Decoder(Envelope)

@@ -8,13 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from features.columns import MISSING, NAMES, Events, Text
+from features.compiled import fold, pack, unpack
 from features.errors import Overloaded, Rewound
-from features.folds import fold
 from features.items import Item
 from features.kafka.topics import murmur2_many
 from features.money import exponent
 from features.online import BucketCommit, StateStore, Tiles
-from features.packing import pack, unpack
 from features.table import Table
 from features.tiles import tile_additions
 from features.windows import TILE_MS, Ints

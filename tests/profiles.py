@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from features.columns import from_events
+from features.decoded import from_events
 from features.definitions import FEATURES
 from features.events import Event, decode, iso
 from features.folds import fold

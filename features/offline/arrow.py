@@ -25,8 +25,8 @@ from features.columns import (
     Rows,
     Text,
     concat,
-    from_events,
 )
+from features.decoded import from_events
 from features.events import EVENTS, canonical, decode
 from features.money import exponent
 from features.properties import AnyProperties

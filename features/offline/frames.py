@@ -2,6 +2,7 @@
 
 import contextlib
 import glob
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.offline.files import parts_of
 from features.offline.log import EventLog
-from features.offline.segments import Segment
+from features.offline.planning import Segment
 from features.weights import WEIGHTS
 
 _INTERACTIONS = """
@@ -102,16 +104,23 @@ def _query(log: EventLog, sql: str, parameters: dict[str, Any]) -> pd.DataFrame:
 
 
 def _union(segments: list[Segment]) -> str:
-    """SQL for all planned rows, none for no plan; a file that a plan reads in part gets a condition of its own."""
-    whole = [segment.path for segment in segments if segment.first <= segment.start]
+    """SQL for all planned rows, none for no plan; a file that a plan reads in part gets conditions of its own."""
+    whole = _whole(segments)
     files = ", ".join(_quoted(path) for path in whole)
     parts = [f"SELECT * FROM read_parquet([{files}], {_PLAIN})"] if whole else []  # noqa: S608 - our own file names, quoted
     parts += [
-        f'SELECT * FROM read_parquet({_quoted(segment.path)}, {_PLAIN}) WHERE "offset" >= {segment.first}'  # noqa: S608
+        f"SELECT * FROM read_parquet({_quoted(segment.path)}, {_PLAIN}) "  # noqa: S608
+        f'WHERE "partition" = {segment.partition} AND "offset" >= {segment.first}'
         for segment in segments
-        if segment.first > segment.start
+        if segment.path not in whole
     ]
     return " UNION ALL ".join(parts)
+
+
+def _whole(segments: list[Segment]) -> list[Path]:
+    """The files of which a plan reads all."""
+    read = Counter(segment.path for segment in segments if segment.first <= segment.start)
+    return [path for path, number in read.items() if number == len(parts_of(path.name))]
 
 
 def _quoted(path: Path) -> str:

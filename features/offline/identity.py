@@ -13,8 +13,9 @@ from features.components import Graph, Knowledge
 from features.events import decode
 from features.identity import Edge, edges_of
 from features.offline.log import EventLog
-from features.offline.segments import Segment
+from features.offline.planning import Segment
 
+_TOLD = ["partition", "offset", "event", "duplicate"]
 _DRAWING = pa.array(["identify", "alias"])
 
 
@@ -38,11 +39,12 @@ def _drawn(known: Mapping[int, int], segment: Segment) -> list[tuple[int, bytes]
     if segment.end <= known.get(segment.partition, 0):
         return []
     with pq.ParquetFile(segment.path) as file:
-        told = file.read(["event", "duplicate"])
+        groups = segment.groups(file.metadata)
+        told = segment.of(file.read_row_groups(groups, _TOLD))
         wanted = pc.and_(pc.is_in(told["event"], _DRAWING), pc.invert(told["duplicate"]))
         if not pc.any(wanted).as_py():
             return []
-        rows = file.read(["available_at", "value"]).filter(wanted)
+        rows = segment.of(file.read_row_groups(groups, [*_TOLD[:2], "available_at", "value"])).filter(wanted)
         return list(zip(rows["available_at"].to_pylist(), rows["value"].to_pylist(), strict=True))
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.columns import Bools, Events, Numbers, from_events
+from features.columns import Bools, Events, Numbers
+from features.decoded import from_events
 from features.events import Event, decode
 from features.offline.arrow import paths, stale, to_events, to_table
 from features.offline.segments import Piece, Segments, sources

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from features.columns import EVENT_TEXTS, LINE_TEXTS, Bools, Events
 from features.offline.arrow import paths, stale, to_events
 from features.offline.log import EventLog
-from features.offline.segments import Segment, Segments
+from features.offline.planning import Segment
+from features.offline.segments import Segments
 from features.windows import Ints
 
 BATCH = 500_000  # rows, about, that are worked on at once
@@ -90,11 +91,11 @@ def _read(segment: Segment, columns: Collection[str], ids: Any) -> _Piece:
     metadata = pq.read_metadata(segment.path)
     texts = [column.path for column in metadata.schema if column.path in _TEXTS]
     with pq.ParquetFile(segment.path, metadata=metadata, read_dictionary=texts) as file:
-        table = file.read(columns=names)
+        groups = segment.groups(metadata)
+        table = file.read_row_groups(groups, columns=names)
         if stale(table).any():
-            table = file.read(columns=[*names, "value"])
-    if segment.first > segment.start:
-        table = table.filter(pc.greater_equal(table["offset"], segment.first))
+            table = file.read_row_groups(groups, columns=[*names, "value"])
+    table = segment.of(table)
     found = [_found(chunk, ids) for chunk in table["customer"].chunks]
     blank = pa.DictionaryArray.from_arrays(pa.array(np.zeros(table.num_rows, np.int32)), pa.array([""]))
     table = table.set_column(table.column_names.index("customer"), "customer", blank)

@@ -1,15 +1,13 @@
 """Parquet segments by source and date, each named by the offsets that it holds.
 
-A segment covers the offsets [start, end) of one partition of one source. Its rows are a function of the source, so when
-two writers (a worker and the one that took over from it) write overlapping segments, they agree on every offset: `plan`
-counts each offset once, whatever files there are. That makes a log exactly-once with no lock and no coordinator.
+A segment covers the offsets [start, end) of one partition of one source; a file holds one, or one each of several
+partitions. Its rows are a function of the source, so when two writers (a worker and the one that took over from it)
+write overlapping segments, they agree on every offset: `plan` counts each offset once, whatever files there are. That
+makes a log exactly-once with no lock and no coordinator.
 """
 
-import os
-import re
-import uuid
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,28 +15,16 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-COMPACT_ROWS = 200_000
-KEEP_MS = 5 * 60_000
-MUCH = 4
-WRITERS, ALONE = 4, 3
+from features.offline import compaction
+from features.offline.files import Part, fitting, flush, name_of, parts_of, put
+from features.offline.planning import Segment, planned_of
 
-_NAME = re.compile(r"(\d{3,})-(\d{15})-(\d{15})\.parquet")
+WRITERS, ALONE = 4, 3
 
 Columns = Callable[[pq.ParquetFile], list[str]]
 T = TypeVar("T")
-
-
-class Segment(NamedTuple):
-    """A file with the offsets [start, end) of a partition; a plan reads it from `first` on."""
-
-    partition: int
-    start: int
-    end: int
-    path: Path
-    first: int
 
 
 class Piece(NamedTuple):
@@ -63,7 +49,7 @@ class Segments:
 
         Args:    since: one of an earlier plan, that compaction has taken away: what is left from its `first` on.
         """
-        planned = _planned(self._all())
+        planned = planned_of(self._all())
         if since is None:
             return planned
         here, reached = since.partition, (since.partition, since.first)
@@ -94,19 +80,34 @@ class Segments:
         self.append_all([Piece(partition, start, end, date_ms, table)])
 
     def append_all(self, pieces: Sequence[Piece]) -> None:
-        """Write several pieces, each as `append` does; a crash in between leaves some of them."""
-        files = [(self._path(each.partition, each.start, each.end, each.date_ms), each.table) for each in pieces]
+        """Write several pieces, each as `append` does, in as few files as can be; a crash may leave some of them.
+
+        Args:    pieces: of different partitions, by partition; one without rows is filed with the others.
+        """
+        files = [(path, pa.concat_tables(tables)) for path, tables in self._files(pieces)]
         writing: list[Future[None]] = []
         if len(files) < ALONE:
             for file in files:
-                _put(*file)
+                put(*file)
         else:  # the disk is waited for by all of them at once
-            writing = [self._writers.submit(_put, *file) for file in files]
+            writing = [self._writers.submit(put, *file) for file in files]
         wait(writing)  # what was written is made to last before a failure is told
         for folder in {path.parent for path, _ in files if path.parent.is_dir()}:
-            _flush(folder)
+            flush(folder)
         for each in writing:
             each.result()
+
+    def _files(self, pieces: Sequence[Piece]) -> Iterator[tuple[Path, list[pa.Table]]]:
+        """The pieces of each date together."""
+        newest = max((piece.date_ms for piece in pieces), default=0)
+        dated: dict[str, list[Piece]] = {}
+        for piece in pieces:
+            dated.setdefault(_date(piece.date_ms if piece.table.num_rows else newest), []).append(piece)
+        for date, mine in dated.items():
+            parts = [Part(piece.partition, piece.start, piece.end) for piece in mine]
+            for run in fitting(parts):
+                name = name_of(parts[run.start : run.stop])
+                yield self.folder / f"date={date}" / name, [piece.table for piece in mine[run.start : run.stop]]
 
     @cached_property
     def _writers(self) -> ThreadPoolExecutor:
@@ -135,24 +136,11 @@ class Segments:
             yield pa.concat_tables(waiting, promote_options="default")
 
     def compact(self, now_ms: int, partitions: Collection[int] | None = None) -> int:
-        """Merge runs of small segments, and drop files that were replaced a while ago; returns files merged.
+        """Merge runs of small files, and drop files that were replaced a while ago; returns files merged.
 
-        A replaced file stays for five minutes, so that a reader that planned with it can still open it.
-
-        Args:    partitions: the only ones to look at; None is all.
+        Args:    partitions: the only ones to look at; None is all. A file of several goes with its first.
         """
-        there = [s for s in self._all() if partitions is None or s.partition in partitions]
-        planned = _planned(there)
-        dead = {segment.path for segment in there} - {segment.path for segment in planned}
-        over = [s.path for s in there if s.path in dead and _replaced_at(s, there) < now_ms - KEEP_MS]
-        for path in over:
-            path.unlink(missing_ok=True)
-        merged = 0
-        for run in _runs(planned):
-            table = pa.concat_tables([_read(segment) for segment in run], promote_options="default")
-            _write(run[0].path.parent / _name(run[0].partition, run[0].first, run[-1].end), table)
-            merged += len(run)
-        return merged
+        return compaction.compact(list(self._all()), now_ms, partitions)
 
     def _pieces(
         self, positions: dict[int, int] | None, batch_rows: int, columns: Columns | None
@@ -173,20 +161,19 @@ class Segments:
                 continue
             with opened as file:
                 names = None if columns is None else columns(file)
-                for batch in file.iter_batches(batch_size=batch_rows, columns=names):
-                    late = first > segment.start
-                    rows = batch.filter(pc.greater_equal(batch.column("offset"), first)) if late else batch
-                    yield segment, pa.Table.from_batches([rows])
+                if segment.mixed and names is not None and "partition" not in names:
+                    names = ["partition", *names]
+                groups = segment.groups(file.metadata)
+                for batch in file.iter_batches(batch_size=batch_rows, row_groups=groups, columns=names):
+                    rows = segment._replace(first=first).of(pa.Table.from_batches([batch]))
+                    if rows.num_rows:
+                        yield segment, rows
 
     def _all(self) -> Iterator[Segment]:
         for path in self.folder.glob("date=*/*.parquet"):
-            if name := _NAME.fullmatch(path.name):
-                partition, start, end = (int(part) for part in name.groups())
-                yield Segment(partition, start, end, path, start)
-
-    def _path(self, partition: int, start: int, end: int, date_ms: int) -> Path:
-        date = datetime.fromtimestamp(date_ms / 1000, UTC).date()
-        return self.folder / f"date={date}" / _name(partition, start, end)
+            parts = parts_of(path.name)
+            for partition, start, end in parts:
+                yield Segment(partition, start, end, path, start, sum(part.end - part.start for part in parts))
 
 
 def sources(folder: Path) -> list[Segments]:
@@ -194,94 +181,5 @@ def sources(folder: Path) -> list[Segments]:
     return [Segments(path) for path in sorted(folder.iterdir()) if path.is_dir()] if folder.is_dir() else []
 
 
-def _planned(segments: Iterable[Segment]) -> list[Segment]:
-    planned: list[Segment] = []
-    covered: dict[int, int] = {}
-    for segment in sorted(segments, key=lambda s: (s.partition, s.start, -s.end, s.path)):
-        reached = covered.get(segment.partition, 0)
-        if segment.end > reached:
-            planned.append(segment._replace(first=max(reached, segment.start)))
-            covered[segment.partition] = segment.end
-    return planned
-
-
-def _name(partition: int, start: int, end: int) -> str:
-    return f"{partition:03d}-{start:015d}-{end:015d}.parquet"
-
-
-def _write(path: Path, table: pa.Table) -> None:
-    """Write a segment durably."""
-    _put(path, table)
-    _flush(path.parent)
-
-
-def _put(path: Path, table: pa.Table) -> None:
-    """Write under another name, flush to the disk, then rename: a reader never sees half a segment.
-
-    That it is there outlives a crash once its folder is flushed too.
-    """
-    _make(path.parent)
-    temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
-    try:
-        large = table.num_rows > 1_000  # dictionaries cost a small file more time than they save it room
-        pq.write_table(table, temporary, compression="zstd", use_dictionary=large)
-        _flush(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _make(folder: Path) -> None:
-    """Make a folder whose name outlives a crash too."""
-    if not folder.is_dir():
-        _make(folder.parent)
-        folder.mkdir(exist_ok=True)
-        _flush(folder.parent)
-
-
-def _replaced_at(dead: Segment, there: list[Segment]) -> float:
-    """When the first file that holds all of a replaced one was written, ms UTC; never, where it took several."""
-    whole = [s for s in there if s.partition == dead.partition and s.start <= dead.start and s.end >= dead.end]
-    written = [segment.path.stat().st_mtime * 1000 for segment in whole if segment != dead]
-    return min(written, default=float("inf"))
-
-
-def _read(segment: Segment) -> pa.Table:
-    with pq.ParquetFile(segment.path) as file:
-        table = file.read()
-    return table.filter(pc.greater_equal(table["offset"], segment.first))
-
-
-def _runs(planned: list[Segment]) -> Iterator[list[Segment]]:
-    """Neighbouring small segments of one partition and date that are worth one file."""
-    run: list[Segment] = []
-    for segment in planned:
-        if not (run and _joins(run, segment)):
-            yield from _worth(run)
-            run = []
-        run.append(segment)
-    yield from _worth(run)
-
-
-def _worth(run: list[Segment]) -> Iterator[list[Segment]]:
-    """The part of a run after segments that are much larger than all that follows: not to write them every time."""
-    at = 0
-    while at < len(run) and run[at].end - run[at].first > MUCH * (run[-1].end - run[at].end):
-        at += 1
-    if len(run) - at > 1:
-        yield run[at:]
-
-
-def _joins(run: list[Segment], segment: Segment) -> bool:
-    last = run[-1]
-    follows = segment.partition == last.partition and segment.first == last.end
-    small = segment.end - run[0].first <= COMPACT_ROWS
-    return follows and small and segment.path.parent == last.path.parent
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _date(ms: int) -> str:
+    return str(datetime.fromtimestamp(ms / 1000, UTC).date())

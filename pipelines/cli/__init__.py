@@ -2,11 +2,14 @@
 
 import logging
 import sys
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import typer
 
-from features.errors import BadInput, KindredError
+from features.code_cache import keep_in
+from features.errors import BadInput, BadSetting, KindredError
+from features.settings import from_environment
 from pipelines.cli import benchmark, benchmarks, data, live, models, run
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
@@ -20,6 +23,8 @@ INTERRUPTED = 130  # what Typer makes of Ctrl-C
 def main() -> None:
     """Run the command; 0 done, 1 failed with one line on stderr, 2 wrong usage."""
     logging.getLogger("kindred").addHandler(logging.NullHandler())  # errors are told once, in one line
+    with suppress(BadSetting):  # the command itself says so
+        keep_in(from_environment().data)
     try:
         status = app(standalone_mode=False)
     except BadInput as error:

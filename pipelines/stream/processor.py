@@ -15,7 +15,7 @@ from features.identity import edge_from_json
 from features.items import decode_item
 from features.kafka.consumer import Place, Record
 from features.kafka.producer import Producer
-from features.offline import EventLog, ItemLog, LoggedItem, append_items, append_partitions
+from features.offline import EventLog, ItemLog, LoggedItem, Segments, append_items, append_partitions
 from features.online import BucketCommit, CatalogueStore, Client, IdentityStore
 from features.settings import Settings
 from features.table import Table
@@ -66,7 +66,6 @@ class Processor:
         self.identity = IdentityStore(client, settings.buckets)
         self.edges = edge_topic(settings, client)
         self.edge_positions: dict[int, int] = {}
-        self._turn = 0
 
     def assign(self, places: list[Place], progress: Callable[[int], None] = lambda _: None) -> dict[Place, int]:
         """Become the owner of these partitions and of no others; returns where to read each from.
@@ -122,14 +121,10 @@ class Processor:
             if stored < position:
                 raise Rewound(f"{self.item_source}[{partition}]", stored)
 
-    def compact(self) -> None:
-        """Merge the small files that live traffic leaves, of one of its own partitions: of another at each call."""
-        places = [(source.log, partition) for source in self.sources.values() for partition in source.logged]
-        places += [(self.items.source(self.item_source), partition) for partition in self.item_positions]
-        if places:
-            log, partition = places[self._turn % len(places)]
-            log.compact(int(self.now_ms()), [partition])
-            self._turn += 1
+    def places(self) -> list[tuple[Segments, list[int]]]:
+        """The logs that it writes, each with the partitions that are its own."""
+        events = [(source.log, list(source.logged)) for source in self.sources.values()]
+        return [*events, (self.items.source(self.item_source), list(self.item_positions))]
 
     def _claim(self, source: EventTopic, partitions: list[int], progress: Callable[[int], None]) -> None:
         """What the log holds already is folded from there, so that reading Kafka goes on where the log ends."""

@@ -22,11 +22,11 @@ from pipelines.stream.latency import Latency
 from pipelines.stream.merging import Merging
 from pipelines.stream.processor import Processor
 from pipelines.stream.reports import Reports, read_reports
+from pipelines.stream.tidying import Tidying
 
 BATCH = 10_000
 MANY = 5_000  # records that wait: a worker with more of them has fallen behind
 POLL_S = 0.1
-COMPACT_EVERY_S = 0.5  # one partition at a time: what others wait for is short
 LIVE_EVERY_S = 0.5
 REPORT_EVERY_S = 1.0
 CHECK_EVERY_S = 2.0
@@ -58,7 +58,7 @@ def run(
     producer = Producer(settings.kafka, linger_ms=1)
     reports = Reports(client, table.generation)
     latency = Latency()
-    merging = Merging(client, settings.buckets, table)
+    merging, tidying = Merging(client, settings.buckets, table), Tidying()
     exposing = Exposing(settings, producer, step)
 
     def processor() -> Processor:
@@ -69,7 +69,9 @@ def run(
     try:
         while not stopping():
             try:
-                with contextlib.closing(Session(settings, client, processor, stopping, reports, merging)) as session:
+                with contextlib.closing(
+                    Session(settings, client, processor, stopping, reports, merging, tidying)
+                ) as session:
                     while not stopping():
                         session.turn()
                         exposing.check()
@@ -81,6 +83,7 @@ def run(
     finally:
         merging.close()
         exposing.close()
+        tidying.close()
         producer.close()
 
 
@@ -98,17 +101,19 @@ class Session:
         stopping: Callable[[], bool],
         reports: Reports,
         merging: Merging,
+        tidying: Tidying,
     ) -> None:
         self.settings = settings
         self.client = client
         self.stopping = stopping
         self.reports = reports
         self.merging = merging
+        self.tidying = tidying
         self._behind = False
         self.places: list[Place] = []
         self._new_processor = processor
         self._begin()
-        self._due = {"compact": time.monotonic() + COMPACT_EVERY_S, "live": 0.0, "report": 0.0, "check": 0.0}
+        self._due = {"live": 0.0, "report": 0.0, "check": 0.0}
         self._ends = {topic: last_offsets(settings.kafka, topic) for topic in self.processor.sources}
         timeout_ms = EMBEDDED_SESSION_MS if is_embedded(settings.kafka) else SESSION_MS
         # Workers with another table of features form another group: they build their generation beside the live one.
@@ -119,6 +124,7 @@ class Session:
     def close(self) -> None:
         """Leave the group."""
         self.merging.own(False)
+        self.tidying.own(())
         self.consumer.close()
 
     def turn(self) -> None:
@@ -178,11 +184,10 @@ class Session:
             return False
 
     def _beside(self) -> None:
-        if self._is_due("compact", COMPACT_EVERY_S):
-            self.processor.compact()
         if self._is_due("check", CHECK_EVERY_S):
             self.processor.check()
         self.merging.own(MERGING in self.places, self._behind)
+        self.tidying.own(self.processor.places(), self._behind)
         if MERGING in self.places and self._is_due("live", LIVE_EVERY_S):
             self._go_live()
         if self._is_due("report", REPORT_EVERY_S):

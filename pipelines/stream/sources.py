@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from features.columns import Events, from_events
-from features.errors import BadSetting, MalformedEvent
-from features.events import Event, decode, partition_key
+from features.columns import NAMES, Events
+from features.errors import BadSetting
+from features.events import decode
 from features.identity import Edge, edges_of
+from features.intake import take_in
 from features.kafka.consumer import Record
 from features.kafka.topics import first_offsets, log_id, partitions_of
 from features.offline import EventLog, Segments, append_events
@@ -21,6 +22,7 @@ from pipelines.backfill import folder_of, partitions_of_source, source_name
 from pipelines.folding import Buckets, Folder
 from pipelines.stream.outbox import Outbox
 
+_DRAWING = [NAMES.index(name) for name in ("identify", "alias")]
 IDENTITY = "identity"  # edges, and how far they were read, belong to no generation of features
 
 logger = logging.getLogger("kindred.stream")
@@ -101,48 +103,34 @@ def begun(kafka: str, source: EventTopic, partitions: list[int]) -> dict[int, in
 
 def accept(source: EventTopic, records: list[Record], outbox: Outbox, buckets: Buckets) -> Accepted:
     """Decode records; what is malformed or misplaced goes to its own topic."""
-    kept: list[Record] = []
-    events: list[Event] = []
-    available: list[int] = []
-    for record in records:
-        known = record.timestamp_ms
-        try:
-            event = decode(record.value or b"", known)
-            if known <= 0:  # nobody can say better when it became known
-                known = event.received_at
-                event = decode(record.value or b"", known)
-        except MalformedEvent as error:
-            outbox.dead_letter(record, str(error))
-            continue
-        kept.append(record)
-        events.append(event)
-        available.append(known)
-    columns = from_events(events, available)
+    values = [record.value or b"" for record in records]
+    taken = take_in(values, [record.timestamp_ms for record in records])
+    for at, error in taken.refused:
+        outbox.dead_letter(records[at], str(error))
+    columns = taken.events
     bucket = buckets.of(columns.customer.values)[columns.customer.codes]
-    partition = np.array([record.partition for record in kept], np.int64)
+    partition = np.array([records[at].partition for at in taken.rows], np.int64)
+    offset = np.array([records[at].offset for at in taken.rows], np.int64)
     right = bucket % source.partitions == partition
+    kept = list(range(columns.n))
     if not right.all():
         for at in np.flatnonzero(~right).tolist():
-            outbox.rekey(kept[at], partition_key(events[at]))
-        placed = np.flatnonzero(right).tolist()
-        kept, events = [kept[at] for at in placed], [events[at] for at in placed]
-        columns, bucket, partition = columns.take(right), bucket[right], partition[right]
+            outbox.rekey(records[taken.rows[at]], columns.customer.values[columns.customer.codes[at]][2:].encode())
+        kept = np.flatnonzero(right).tolist()
+        columns, bucket, partition, offset = columns.take(right), bucket[right], partition[right], offset[right]
+    accepted = [values[taken.rows[at]] for at in kept]
+    drawing = np.flatnonzero(np.isin(columns.name, _DRAWING)).tolist()
     return Accepted(
         columns,
         bucket,
         partition,
-        np.array([record.offset for record in kept], np.int64),
-        [event.name for event in events],
-        [event.message_id for event in events],
-        [record.value or b"" for record in kept],
-        [
-            (at, edge)
-            for at, event in enumerate(events)
-            if event.type in {"identify", "alias"}
-            for edge in _edges(event, kept[at].value or b"", int(columns.available[at]))
-        ],
+        offset,
+        [taken.names[at] for at in kept],
+        [taken.message_ids[at] for at in kept],
+        accepted,
+        [(at, edge) for at in drawing for edge in _edges(accepted[at], int(columns.available[at]))],
     )
 
 
-def _edges(event: Event, raw: bytes, available_at: int) -> list[Edge]:
-    return [edge for edge in edges_of(event, raw, available_at) if edge.counts]
+def _edges(raw: bytes, available_at: int) -> list[Edge]:
+    return [edge for edge in edges_of(decode(raw, available_at), raw, available_at) if edge.counts]

@@ -20,8 +20,8 @@ from features.columns import (
     Text,
     concat,
     empty,
-    from_events,
 )
+from features.decoded import from_events
 from features.events import ProductProperties, decode, message_hash
 
 T = 1_767_225_600_000

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.columns import from_events
+from features.decoded import from_events
 from features.errors import MalformedEvent
 from features.events import (
     ALIASES,

@@ -5,8 +5,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from features.columns import concat, from_events
+from features.columns import concat
 from features.components import Component
+from features.decoded import from_events
 from features.definitions import FEATURES
 from features.errors import MalformedEvent
 from features.events import Event, decode, partition_key

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
-from features.columns import from_events
+from features.decoded import from_events
 from features.errors import Overloaded
 from features.events import Event
 from features.kafka.topics import bucket_of

@@ -19,6 +19,7 @@ from features.online.identity import component, edges_key, unpack
 from features.settings import Settings
 from pipelines.backfill import restore
 from pipelines.stream import DEAD_LETTERS, Processor
+from pipelines.stream.tidying import tidy
 from tests.pipelines.stream_truth import keyed, states, views
 from tests.pipelines.stream_world import World
 from tests.pipelines.traffic import BASE, viewed
@@ -298,15 +299,16 @@ def test_a_customer_of_more_events_than_all_others_is_counted_like_them(world: W
     world.assert_exact()
 
 
-def test_small_files_of_live_traffic_are_merged_partition_by_partition(world: World) -> None:
+def test_small_files_of_live_traffic_are_merged_into_one(world: World) -> None:
     for number in range(4):
         world.pour(seed=80 + number, count=120)
         processor = world.pump()
     files = {*processor.sources["events"].log.folder.glob("*/*.parquet")}
-    for _ in range(36):
-        processor.compact()
+    for _ in range(2):
+        tidy(processor.places(), BASE)
     planned = processor.sources["events"].log.plan()
-    assert len(planned) == 16 < len(files)
+    assert len(planned) == 16
+    assert len({segment.path for segment in planned}) == 1 < len(files)
     assert {segment.path for segment in planned} & files == set()
     world.assert_exact()
 
@@ -314,6 +316,6 @@ def test_small_files_of_live_traffic_are_merged_partition_by_partition(world: Wo
 def test_a_worker_without_partitions_has_nothing_to_compact_or_to_check(world: World) -> None:
     processor = world.processor()
     processor.assign([])
-    processor.compact()
+    assert tidy(processor.places(), BASE) == 0
     processor.check()
     assert states(world.client) == {}

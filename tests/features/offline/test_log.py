@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from features.columns import Events, concat, from_events
+from features.columns import Events, concat
+from features.decoded import from_events
 from features.events import EVENTS, decode
 from features.offline import (
     EventLog,
@@ -166,7 +167,7 @@ def test_an_event_whose_name_means_something_since_is_read_with_its_lines(
     (now,) = logged([raw.encode()])
     with monkeypatch.context() as then:
         then.delitem(EVENTS, "Product Viewed")
-        then.setattr("features.columns._TRACKED", {})
+        then.setattr("features.decoded._TRACKED", {})
         (row,) = logged([raw.encode()])
         assert row.event.lines == ()
         append_events(log, 0, 0, 1, [row])

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.offline.segments import KEEP_MS, Segments, sources
+from features.offline.compaction import KEEP_MS
+from features.offline.segments import Piece, Segments, sources
 
 DATE = 1_767_225_600_000
 
@@ -124,7 +125,7 @@ def test_a_reader_goes_on_after_its_files_were_replaced_and_taken_away(tmp_path:
     ]
     log.compact(DATE)
     log.compact(2**62)
-    assert file_count(log) == 2
+    assert file_count(log) == 1
     read += [(table["partition"][0].as_py(), offset) for table in reading for offset in table["offset"].to_pylist()]
     first = {0: 0, 1: 0} if whole else {0: 3, 1: 7}
     assert read == [(partition, offset) for partition in (0, 1) for offset in range(first[partition], 50)]
@@ -197,3 +198,81 @@ def test_file_and_folder_are_on_the_disk_before_append_returns(tmp_path: Path, m
     assert flushed[-2].endswith(".tmp")
     assert flushed[-1] == "date=2026-01-01"
     assert {tmp_path.name, "s"} <= {*flushed}
+
+
+def piece(partition: int, start: int, end: int, date_ms: int = DATE) -> Piece:
+    offsets = list(range(start, end))
+    columns = {"partition": pa.array([partition] * len(offsets), pa.int32()), "offset": pa.array(offsets, pa.int64())}
+    return Piece(partition, start, end, date_ms, pa.table(columns))
+
+
+def test_what_several_partitions_add_at_once_is_one_file_and_each_is_read_by_itself(tmp_path: Path) -> None:
+    log = Segments(tmp_path / "s")
+    log.append_all([piece(0, 5, 9), piece(3, 100, 102), piece(11, 0, 3)])
+    log.append_all([piece(0, 9, 10), piece(11, 2, 6)])
+    assert sorted(path.name for path in log.folder.rglob("*.parquet")) == [
+        "mixed-0.5.4-3.64.2-b.0.3.parquet",
+        "mixed-0.9.1-b.2.4.parquet",
+    ]
+    assert log.ends() == {0: 10, 3: 102, 11: 6}
+    assert offsets(log, {3: 101, 11: 1}) == [(3, 101), *((11, n) for n in range(1, 6))]
+    held = [*((0, n) for n in range(5, 10)), (3, 100), (3, 101), *((11, n) for n in range(6))]
+    assert offsets(log) == held
+    assert log.compact(DATE) == 2
+    assert offsets(log) == held
+    assert len({segment.path for segment in log.plan()}) == 1
+
+
+def test_a_file_of_several_partitions_is_filed_by_day_and_its_name_is_never_too_long(tmp_path: Path) -> None:
+    log = Segments(tmp_path / "s")
+    log.append_all([piece(n, 10**12 + n, 10**12 + n + 2, DATE + n % 2 * 86_400_000) for n in range(100)])
+    files = list(log.folder.rglob("*.parquet"))
+    assert {path.parent.name for path in files} == {"date=2026-01-01", "date=2026-01-02"}
+    assert max(len(path.name) for path in files) < 256
+    assert len(files) < 20
+    assert log.ends() == {n: 10**12 + n + 2 for n in range(100)}
+    assert len(offsets(log)) == 200
+
+
+def test_a_partition_without_rows_moves_on_with_the_others(tmp_path: Path) -> None:
+    log = Segments(tmp_path / "s")
+    empty = piece(1, 0, 0)._replace(end=4)
+    log.append_all([piece(0, 0, 2), empty._replace(date_ms=0)])
+    assert [path.parent.name for path in log.folder.rglob("*.parquet")] == ["date=2026-01-01"]
+    assert (log.ends(), offsets(log)) == ({0: 2, 1: 4}, [(0, 0), (0, 1)])
+    assert log.compact(DATE) == 0
+
+
+def test_a_large_file_of_many_partitions_is_read_by_the_groups_that_hold_the_one_asked_for(tmp_path: Path) -> None:
+    log = Segments(tmp_path / "s")
+    log.append_all([piece(n, 0, 30_000) for n in range(4)])
+    (path,) = log.folder.rglob("*.parquet")
+    with pq.ParquetFile(path) as file:
+        groups = [len(segment.groups(file.metadata)) for segment in log.plan()]
+        assert (file.num_row_groups, groups) == (4, [1, 1, 1, 1])
+    assert offsets(log, {2: 29_998}) == [(2, 29_998), (2, 29_999)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.dictionaries(st.integers(0, 3), st.tuples(st.integers(0, 30), st.integers(1, 12)), min_size=1), max_size=8
+    ),
+    st.lists(st.tuples(st.booleans(), st.none() | st.sets(st.integers(0, 3))), max_size=3),
+)
+def test_any_files_of_several_partitions_give_each_offset_once_and_compaction_changes_no_answer(
+    tmp_path_factory: pytest.TempPathFactory,
+    files: list[dict[int, tuple[int, int]]],
+    compactions: list[tuple[bool, set[int] | None]],
+) -> None:
+    log = Segments(tmp_path_factory.mktemp("s"))
+    for number, file in enumerate(files):
+        day = DATE + number % 2 * 86_400_000
+        log.append_all([piece(p, start, start + length, day) for p, (start, length) in sorted(file.items())])
+    held = sorted({(p, start + n) for file in files for p, (start, length) in file.items() for n in range(length)})
+    assert offsets(log, rows=7) == held
+    ends = log.ends()
+    for late, mine in compactions:
+        log.compact(2**62 if late else 0, mine)
+        assert offsets(log, rows=7) == held
+        assert log.ends() == ends

@@ -1,0 +1,10 @@
+"""The fold and the packing of states as machine code, for whoever has many: the stream processor and every rebuild.
+
+`features.folds` and `features.packing` say what they compute; there are tests that hold each byte to it.
+"""
+
+from features.compiled.folding import fold
+from features.compiled.packing import pack
+from features.compiled.unpacking import unpack
+
+__all__ = ["fold", "pack", "unpack"]
