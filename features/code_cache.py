@@ -4,12 +4,15 @@ What is kept is code of this very source: it lies in a folder named by a digest 
 """
 
 import os
+import re
 import shutil
 from hashlib import blake2b
 from pathlib import Path
 
 VARIABLE = "NUMBA_CACHE_DIR"
 _HERE = Path(__file__).parent
+_IMPORT = re.compile(rb"^from features\.(\w+) import", re.MULTILINE)
+_RUN = {"warming.py", "__main__.py"}  # these run kernels and are none
 
 
 def keep_in(data: Path) -> None:
@@ -35,10 +38,13 @@ def folder() -> Path | None:
 
 
 def _digest() -> str:
-    """Kernels hold what they call and the constants of other modules, so all of features/ is part of them."""
+    """Kernels hold what they call and the constants of modules that they import: all of these are part of them."""
+    kernels = sorted(path for path in (_HERE / "compiled").glob("*.py") if path.name not in _RUN)
+    texts = [path.read_bytes() for path in kernels]
+    modules = sorted({name for text in texts for name in _IMPORT.findall(text)} - {b"compiled"})
     found = blake2b(digest_size=8)
-    for path in sorted(_HERE.rglob("*.py")):
-        found.update(path.name.encode() + b"\0" + path.read_bytes())
+    for text in (*texts, *((_HERE / f"{name.decode()}.py").read_bytes() for name in modules)):
+        found.update(b"%d:" % len(text) + text)
     return found.hexdigest()
 
 

@@ -11,9 +11,9 @@ import msgspec
 import numpy as np
 from msgspec import Meta, Raw, Struct
 
-from features.columns import Events, Numbers
+from features.columns import Events, Numbers, empty
 from features.context import NOWHERE, Context
-from features.decoded import SHAPES, Decoded, code_of, from_decoded
+from features.decoded import SHAPES, Decoded, Gathering, code_of
 from features.errors import MalformedEvent
 from features.events import MAX_AHEAD_MS, MAX_EVENT_BYTES, Event, canonical, customer_of, decode, text_of
 from features.properties import MAX_LINES, Amount, AnyId, AnyProperties, Id, Line, ProductProperties
@@ -68,6 +68,7 @@ class Taken(NamedTuple):
 
 
 _decode = msgspec.json.Decoder(Message).decode
+AT_ONCE = 500
 _NOTHING = Wide()
 _ORDERS = {"Order Completed", "Order Refunded"}
 _Row = tuple[int, str, str, Message]  # index into NAMES, name, customer, and the rest
@@ -78,24 +79,51 @@ def take_in(raw: Sequence[bytes], arrived: Sequence[int]) -> Taken:
 
     Args:    arrived: ms UTC, when Kafka took each; 0 or less is unknown.
     """
+    gathering = Gathering()
+    taken = Taken(empty(), [], [], [], [])
+    for begin in range(0, len(raw), AT_ONCE):  # so few that what was decoded is still in the processor's cache
+        end = min(begin + AT_ONCE, len(raw))
+        _take(raw[begin:end], arrived[begin:end], begin, gathering, taken)
+    return taken._replace(events=gathering.events())
+
+
+def _take(raw: Sequence[bytes], arrived: Sequence[int], begin: int, gathering: Gathering, taken: Taken) -> None:
     rows = [_fast(each) if at > 0 else None for each, at in zip(raw, arrived, strict=True)]
     received, time = _times(rows, np.array(arrived, np.int64))
     available = list(arrived)
-    events: dict[int, Event] = {}
-    refused: list[tuple[int, MalformedEvent]] = []
+    told: list[Any] = list(rows)
+    dropped = set()
     for at in [at for at, moment in enumerate(received) if moment < 0]:
         try:
-            event = events[at] = _slow(raw[at], arrived[at])
+            event = _slow(raw[at], arrived[at])
         except MalformedEvent as error:
-            refused.append((at, error))
+            taken.refused.append((begin + at, error))
+            dropped.add(at)
             continue
+        told[at] = code_of(event.type, event.name), event.name, event.customer, event
         received[at], time[at] = event.received_at, event.event_time
         available[at] = arrived[at] if arrived[at] > 0 else event.received_at
-    dropped = {at for at, _ in refused}
-    kept = [at for at in range(len(raw)) if at not in dropped] if dropped else list(range(len(raw)))
-    told: list[Any] = [_of_event(events[at]) if at in events else rows[at] for at in kept]
-    moments = [[column[at] for at in kept] for column in (time, received, available)]
-    return _taken(kept, told, moments, refused)
+    kept = list(range(len(raw)))
+    if dropped:
+        kept = [at for at in kept if at not in dropped]
+        told, time, received, available = ([c[at] for at in kept] for c in (told, time, received, available))
+    message_ids = [row[3].message_id for row in told]
+    gathering.add(
+        Decoded(
+            names=[row[0] for row in told],
+            customers=[row[2] for row in told],
+            times=time,
+            received=received,
+            available=available,
+            message_ids=message_ids,
+            trusted=[_is_trusted(row[3]) for row in told],
+            properties=[row[3].properties or _NOTHING for row in told],
+            contexts=[row[3].context or NOWHERE for row in told],
+        )
+    )
+    taken.rows.extend([begin + at for at in kept])
+    taken.names.extend([row[1] for row in told])
+    taken.message_ids.extend(message_ids)
 
 
 def _fast(raw: bytes) -> _Row | None:
@@ -134,30 +162,6 @@ def _times(rows: list[_Row | None], arrived: Numbers) -> tuple[list[int], list[i
 def _slow(raw: bytes, arrived: int) -> Event:
     event = decode(raw, arrived)
     return event if arrived > 0 else decode(raw, event.received_at)  # nobody can say better when it became known
-
-
-def _of_event(event: Event) -> tuple[int, str, str, Event]:
-    return code_of(event.type, event.name), event.name, event.customer, event
-
-
-def _taken(
-    kept: list[int],
-    told: list[Any],
-    moments: list[list[int]],
-    refused: list[tuple[int, MalformedEvent]],
-) -> Taken:
-    columns = Decoded(
-        names=[row[0] for row in told],
-        customers=[row[2] for row in told],
-        times=moments[0],
-        received=moments[1],
-        available=moments[2],
-        message_ids=[row[3].message_id for row in told],
-        trusted=[_is_trusted(row[3]) for row in told],
-        properties=[row[3].properties or _NOTHING for row in told],
-        contexts=[row[3].context or NOWHERE for row in told],
-    )
-    return Taken(from_decoded(columns), kept, [row[1] for row in told], columns.message_ids, refused)
 
 
 def _is_trusted(told: Message | Event) -> bool:

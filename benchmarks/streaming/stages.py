@@ -1,6 +1,6 @@
 """Where the CPU time of a batch goes: `Processor.process` in this process, stage by stage, in us an event.
 
-    .venv/bin/python -m benchmarks.streaming.stages --events 200000
+    .venv/bin/python -m benchmarks.streaming.stages --events 300000
 
 Records come from memory and not from Kafka (a broker is there for its names alone), states go to a Redis of this
 benchmark's own, the log to a temporary folder. It is CPU time of this process with all its threads, so it can be
@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 
 from benchmarks.streaming.traffic import Traffic, messages
-from features import intake
 from features.kafka.broker import EmbeddedBroker
 from features.kafka.consumer import Record
 from features.kafka.producer import Producer
@@ -30,12 +29,11 @@ from features.online import CatalogueStore, StateStore, connect
 from features.settings import Settings
 from pipelines import console, folding
 from pipelines.stream import Processor, sources
-from pipelines.stream.session import BATCH
+from pipelines.stream.session import LARGE
 from tests.redis_server import RedisServer
 
 PARTS: tuple[tuple[str, Any, str], ...] = (
     ("decode and columns", sources, "take_in"),
-    ("columns", intake, "from_decoded"),
     ("read states", StateStore, "read"),
     ("unpack", folding, "unpack"),
     ("fold", folding, "fold"),
@@ -79,10 +77,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.streaming.stages", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--events", type=int, default=300_000)
     parser.add_argument("--customers", type=int, default=20_000)
-    parser.add_argument("--batch", type=int, default=BATCH)
-    parser.add_argument("--warm", type=int, default=1, help="batches before anything is counted")
+    parser.add_argument("--batch", type=int, default=LARGE)
+    parser.add_argument("--warm", type=int, default=3, help="batches before anything is counted")
     asked = parser.parse_args()
     watch = Stopwatch()
     for name, home, attribute in PARTS:

@@ -6,5 +6,6 @@
 from features.compiled.folding import fold
 from features.compiled.packing import pack
 from features.compiled.unpacking import unpack
+from features.compiled.warming import warm
 
-__all__ = ["fold", "pack", "unpack"]
+__all__ = ["fold", "pack", "unpack", "warm"]

@@ -1,15 +1,16 @@
 """What a batch adds to the cells of states: additions are read off the events, sorted and merged state by state."""
 
-from heapq import heappush, heappushpop
 from typing import NamedTuple
 
 import numpy as np
 
 from features.aging import SKETCH, bound_of
-from features.cells import Cells, select
+from features.cells import Cells
 from features.columns import MISSING, Bools, Events, Numbers
+from features.compiled.bounds import bounded, is_full
 from features.compiled.kernel import kernel, owned
 from features.compiled.ladders import HOUR_MS, Ladders, ladders_of
+from features.compiled.ordering import Added, insert, sort
 from features.compiled.plan import LINE, NONE, Plan, Sources
 from features.contributions import START_BITS, SUB_BITS, Keys
 from features.table import Table
@@ -17,13 +18,6 @@ from features.table import Table
 _SERIES = np.uint64(SUB_BITS + START_BITS)
 _START = np.uint64(START_BITS)
 _STARTS = np.uint64(2**START_BITS - 1)
-
-
-class Added(NamedTuple):
-    """Additions to one state."""
-
-    key: Keys
-    value: Numbers
 
 
 class Called(NamedTuple):
@@ -65,49 +59,9 @@ def add_cells(
     )  # fmt: skip
     cells = Cells(ends, key[: ends[-1]].copy(), value[: ends[-1]].copy())
     if full.any():
-        cells, gone = _bounded(cells, full, bounds)
+        cells, gone = bounded(cells, full, bounds)
         lost |= gone
     return cells, lost, called
-
-
-def _bounded(cells: Cells, full: Bools, bounds: Numbers) -> tuple[Cells, Bools]:
-    keep = np.ones(len(cells.key), np.bool_)
-    _sample(cells.ends, cells.key, full, bounds, keep)
-    fewer = select(cells, keep)
-    return fewer, np.diff(fewer.ends) < np.diff(cells.ends)
-
-
-@kernel
-def _sample(ends: Numbers, key: Keys, full: Bools, bounds: Numbers, keep: Bools) -> None:
-    """What `features.aging.bounded` keeps of the states that are full."""
-    for state in range(len(ends) - 1):
-        begin = ends[state]
-        while full[state] and begin < ends[state + 1]:
-            end, keys = begin + 1, 1
-            while end < ends[state + 1] and key[end] >> _SERIES == key[begin] >> _SERIES:
-                keys += key[end] >> _START != key[end - 1] >> _START
-                end += 1
-            bound = bounds[np.int64(key[begin] >> _SERIES)]
-            if keys > bound:
-                _largest_sample(key, begin, end, bound, keep)
-            begin = end
-
-
-@kernel
-def _largest_sample(key: Keys, begin: int, end: int, bound: int, keep: Bools) -> None:
-    newest = [np.int64(0) for _ in range(0)]  # the newest tiles of the keys before, the largest `bound` of them
-    while begin < end:
-        stop = begin + 1
-        while stop < end and key[stop] >> _START == key[begin] >> _START:
-            stop += 1
-        last = np.int64(key[stop - 1] & _STARTS)
-        if len(newest) < bound:
-            heappush(newest, last)
-        else:
-            for row in range(begin, stop):
-                keep[row] = np.int64(key[row] & _STARTS) > newest[0]
-            heappushpop(newest, last)
-        begin = stop
 
 
 @kernel
@@ -204,12 +158,12 @@ def _fold(  # noqa: PLR0912, PLR0915 - one pass over a state while it is in the 
                     keys[count] = np.uint64(series) << _SERIES | np.uint64(sub) << _START | np.uint64(start)
                     values[count] = amount
                     count += 1
-            _insert(keys, values, begin, count)
+            insert(keys, values, begin, count)
             events += 1
             runs[events] = count
         told_ends[state + 1] = told
         runs[0] = 0
-        added = pair[_sort(pair, runs, events)] if events > 1 else pair[0]
+        added = pair[sort(pair, runs, events)] if events > 1 else pair[0]
         begin = base
         row, end, at = old_ends[state], old_ends[state + 1], 0
         added_key, added_value, aging = added.key, added.value, older[state]
@@ -240,7 +194,7 @@ def _fold(  # noqa: PLR0912, PLR0915 - one pass over a state while it is in the 
                 key[base], value[base] = one, amount
                 base += 1
         ends[state + 1] = base
-        full[state] = base - ends[state] > SKETCH and _is_full(key, ends[state], base, bounds)
+        full[state] = base - ends[state] > SKETCH and is_full(key, ends[state], base, bounds)
 
 
 @kernel
@@ -271,59 +225,3 @@ def _aged(kinds: Numbers, coarser: Numbers, horizon: Numbers, series: int, hour:
             return -1
         start = start - start % step if step else 0
     return start
-
-
-@kernel
-def _insert(keys: Keys, values: Numbers, begin: int, end: int) -> None:
-    """Sort what one event adds: its series come in order, so there is little to move."""
-    for at in range(begin + 1, end):
-        key, value, into = keys[at], values[at], at
-        while into > begin and keys[into - 1] > key:
-            keys[into], values[into] = keys[into - 1], values[into - 1]
-            into -= 1
-        keys[into], values[into] = key, value
-
-
-@kernel
-def _sort(pair: tuple[Added, Added], runs: Numbers, count: int) -> int:
-    """Merge sorted runs, two by two, from one room to the other and back; returns the room that they end in.
-
-    Args:    runs: where each begins, and after the last where it ends; overwritten.
-    """
-    room = 0
-    while count > 1:
-        here, there = (pair[0], pair[1]) if room == 0 else (pair[1], pair[0])
-        key, value, into_key, into_value = here.key, here.value, there.key, there.value
-        merged = 0
-        for run in range(0, count, 2):
-            at, half = runs[run], runs[run + 1]
-            end = runs[run + 2] if run + 1 < count else half
-            other, into = half, at
-            runs[merged] = at
-            merged += 1
-            while at < half or other < end:
-                if other == end or (at < half and key[at] <= key[other]):
-                    into_key[into], into_value[into] = key[at], value[at]
-                    at += 1
-                else:
-                    into_key[into], into_value[into] = key[other], value[other]
-                    other += 1
-                into += 1
-        runs[merged] = runs[count]
-        count = merged
-        room = 1 - room
-    return room
-
-
-@kernel
-def _is_full(key: Keys, begin: int, end: int, bounds: Numbers) -> bool:
-    """Whether a series has more keys than it may keep."""
-    count = 0
-    for row in range(begin, end):
-        if row == begin or key[row] >> _SERIES != key[row - 1] >> _SERIES:
-            count = 1
-        elif key[row] >> _START != key[row - 1] >> _START:
-            count += 1
-        if count > bounds[np.int64(key[row] >> _SERIES)]:
-            return True
-    return False

@@ -9,7 +9,8 @@ from features.packing import COLUMN_COUNTS, COLUMNS, COUNTED
 
 NAMES: tuple[str, ...] = tuple(name for names in COLUMNS.values() for name in names)
 WIDTHS = np.array([width for width, names in COLUMNS.items() for _ in names], np.int64)
-SIZES = np.array([count for counts in COLUMN_COUNTS.values() for count in counts], np.int64)  # which size each column has
+# Which size each column has.
+SIZES = np.array([count for counts in COLUMN_COUNTS.values() for count in counts], np.int64)
 N_SIZES = len(COUNTED)
 HEAD = 10  # bytes before the sizes: format, how wide sizes are, the newest arrival
 

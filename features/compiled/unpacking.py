@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from features import packing
 from features.cells import Cells
 from features.columns import Numbers
 from features.compiled import layout
@@ -12,7 +11,7 @@ from features.compiled.kernel import kernel
 from features.compiled.layout import HEAD, N_SIZES, SIZES, Bytes, places, read2, read4, read8
 from features.contributions import START_BITS, SUB_BITS, Keys
 from features.errors import BrokenState
-from features.packing import BY_PLACE, EVENT, LONG, OLD
+from features.packing import BY_PLACE, EVENT, LONG, NOBODY, OLD, head_of
 from features.states import Names, Seen, States, Touches
 from features.table import FORMAT
 from features.windows import DAY, TILE_MS
@@ -42,7 +41,7 @@ def unpack(packed: Sequence[bytes | None]) -> States:
 
     Raises:  BrokenState: these bytes aren't a state of this format.
     """
-    values = [value or packing.NOBODY for value in packed]
+    values = [value or NOBODY for value in packed]
     n = len(values)
     at = np.zeros(n + 1, np.int64)
     np.cumsum(np.fromiter(map(len, values), np.int64, n), out=at[1:])
@@ -50,7 +49,7 @@ def unpack(packed: Sequence[bytes | None]) -> States:
     sizes, begin, newest = np.zeros((n, N_SIZES), np.int64), np.zeros(n, np.int64), np.zeros(n, np.int64)
     broken = _heads(heap, at, sizes, begin, newest)
     if broken >= 0:
-        packing.head_of(values[broken])  # says what is wrong with it
+        head_of(values[broken])  # says what is wrong with it
         raise BrokenState(_WRONG[_ENDS_EARLY])
     ends = np.zeros((N_SIZES, n + 1), np.int64)
     np.cumsum(sizes, axis=0, out=ends[:, 1:].T)

@@ -4,10 +4,12 @@ import contextlib
 import fcntl
 import gc
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from features.compiled import warm
 from features.definitions import FEATURES
 from features.errors import Fenced, Overloaded, Rewound, Unavailable
 from features.kafka.consumer import Consumer, Place
@@ -24,10 +26,11 @@ from pipelines.stream.processor import Processor
 from pipelines.stream.reports import Reports, read_reports
 from pipelines.stream.tidying import Tidying
 
-BATCH = 10_000
+BATCH, LARGE = 10_000, 30_000  # a worker that has fallen behind reads states less often for as many events
 MANY = 5_000  # records that wait: a worker with more of them has fallen behind
 POLL_S = 0.1
 LIVE_EVERY_S = 0.5
+SWITCH_S = 0.0005  # that a thread beside may keep a batch waiting, each time that it has waited for disk or Redis
 REPORT_EVERY_S = 1.0
 CHECK_EVERY_S = 2.0
 SESSION_MS, EMBEDDED_SESSION_MS = 10_000, 1_500  # the embedded broker waits nearly that long in every rebalance
@@ -64,6 +67,9 @@ def run(
     def processor() -> Processor:
         return Processor(settings, client, producer, lambda: time.time() * 1_000, table, step, latency)
 
+    warm(table)
+    switching = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
     gc.collect()
     gc.freeze()  # what is there for good isn't looked through again and again
     try:
@@ -81,6 +87,7 @@ def run(
                 logger.warning("starting over in %g s: %s", AGAIN_AFTER_S, error)
                 _wait(AGAIN_AFTER_S, stopping)
     finally:
+        sys.setswitchinterval(switching)
         merging.close()
         exposing.close()
         tidying.close()
@@ -129,7 +136,7 @@ class Session:
 
     def turn(self) -> None:
         """Read and process one batch, and do what is due beside it."""
-        records = self.consumer.poll_batch(BATCH, POLL_S)
+        records = self.consumer.poll_batch(LARGE if self._behind else BATCH, POLL_S)
         try:
             if records:
                 self.processor.process(records)

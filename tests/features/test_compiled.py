@@ -1,6 +1,7 @@
 """The compiled fold and packing are those of `features.folds` and `features.packing`, byte for byte."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -172,6 +173,22 @@ def test_kernels_of_an_older_source_are_taken_away(tmp_path: Path, monkeypatch: 
     (tmp_path / "notes").mkdir()
     assert code_cache.folder() not in {None, tmp_path / "kernels-0123"}
     assert [each.name for each in tmp_path.iterdir()] == ["notes"]
+
+
+def test_kernels_are_part_of_all_that_their_modules_import(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def digest() -> str:
+        return code_cache._digest()
+
+    copy = tmp_path / "features"
+    shutil.copytree(Path(code_cache.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(code_cache, "_HERE", copy)
+    digests = {digest()}
+    for name in ("compiled/seen.py", "folds.py", "aging.py", "packing.py", "windows.py", "contributions.py"):
+        (copy / name).write_text((copy / name).read_text() + "\n")
+        digests.add(digest())
+    assert len(digests) == 7
+    (copy / "definitions.py").write_text("")
+    assert digest() in digests
 
 
 @pytest.mark.slow
