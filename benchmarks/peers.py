@@ -33,8 +33,8 @@ from training.datasets import in_order
 from training.splits import Split
 
 ENVIRONMENT = Path(".kindred/peers-venv")
-# RecTools brings implicit, in a build of its own (pm-implicit).
-PACKAGES = ("rectools[torch]==0.19.0", "lenskit==2025.8.1", "torch==2.13.0", "pm-implicit==0.7.3")
+# RecTools brings implicit, in a build of its own (pm-implicit), and numpy below 2, which a newer pyarrow refuses.
+PACKAGES = ("rectools[torch]==0.19.0", "lenskit==2025.8.1", "torch==2.13.0", "pm-implicit==0.7.3", "pyarrow==20.0.0")
 PARAMS: dict[str, dict[str, Any]] = {
     "implicit-als": {"factors": 128, "iterations": 15, "regularization": 0.01, "alpha": 10.0},
     "rectools-ease": {"regularization": 500.0},

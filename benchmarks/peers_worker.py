@@ -76,7 +76,8 @@ def lenskit_knn(fit: Frame, asked: Frame, job: dict[str, Any]) -> tuple[Slates, 
     seconds = time.perf_counter() - started
     every = None if job["mask"] else ItemList(item_ids=data.items.ids())
     found = {}
-    for user, items in asked.groupby("user", sort=False)["item"]:
+    known = asked[asked["item"].isin(set(pairs["item"]))]  # it refuses whatever it wasn't fitted on
+    for user, items in known.groupby("user", sort=False)["item"]:
         query = RecQuery(user_items=ItemList(item_ids=items.drop_duplicates().to_numpy()))
         found[str(user)] = [str(item) for item in lenskit.recommend(pipeline, query, items=every).ids()]
     return found, seconds

@@ -25,6 +25,7 @@ from models.ranking import in_blocks, top
 from models.trending import popularity
 
 QUERIES = 256
+MOST_EVEN = 0.25  # of what the mean user adds: the ridge of few pairs must not flatten users of few pairs
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,14 @@ class AlsConfig:
     instead: what is there tells all that there is to tell, while in a shop's log a view is hardly more than nothing.
 
     `regularization` is relative to what the mean user's confidences add up to beyond 1, so that a shop of forty users
-    isn't flattened by a value that fits one of forty thousand. `half_life_days` is that of the popularity list, which
-    an empty history gets. benchmarks/select_als.py chose the defaults, on validation data.
+    isn't flattened by a value that fits one of forty thousand; `regularization_even` to what one pair adds, since with
+    users of seven pairs and of a hundred the same few pairs did best. `half_life_days` is that of the popularity list,
+    which an empty history gets. benchmarks/quality.md says how the defaults were chosen, on validation data.
     """
 
     embedding_size: int = 256
     regularization: float = 0.16
-    regularization_even: float = 0.08
+    regularization_even: float = 3.0
     alpha: float = 4.0
     alpha_even: float = 80.0
     epochs: int = 15
@@ -100,8 +102,7 @@ class Als:
         even = bool((weights == weights[0]).all())
         self._alpha = config.alpha_even if even else config.alpha
         confidences = self._scaled(interactions.matrix)
-        relative = config.regularization_even if even else config.regularization
-        ridge = relative * float((confidences.data - 1).sum() / confidences.shape[0])
+        ridge = _ridge(confidences, config, even)
         factors = self._solve(confidences, ridge, start, epochs, progress)
         if not np.isfinite(factors).all():
             raise BadInput("the factors overflowed: raise `regularization` or lower `alpha`", "regularization")
@@ -243,6 +244,15 @@ def _summed(history: History) -> tuple[Int32, Float32]:
     known = history.known()
     items, place = np.unique(known.items, return_inverse=True)
     return items, np.bincount(place, known.weights, minlength=len(items)).astype(np.float32)
+
+
+def _ridge(confidences: Csr, config: AlsConfig, even: bool) -> float:
+    """What is added to the diagonals: a part of what the mean user adds, or some of what one pair does."""
+    added = confidences.data - 1
+    user = float(added.sum() / confidences.shape[0])
+    if not even:
+        return config.regularization * user
+    return min(config.regularization_even * float(added.mean()), MOST_EVEN * user)
 
 
 def _tell(progress: Progress, epochs: int, epoch: int, _seconds: float, _loss: float | None) -> None:

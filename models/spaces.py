@@ -47,7 +47,7 @@ SPACES: dict[str, Space] = {
             "alpha": Range(0.5, 64, log=True),
             "alpha_even": Range(0.5, 160, log=True),
             "regularization": Range(0.005, 1, log=True),
-            "regularization_even": Range(0.005, 1, log=True),
+            "regularization_even": Range(0.3, 30, log=True),
             "epochs": Choice((8, 15, 30)),
         }
     ),
@@ -108,7 +108,7 @@ SPACES: dict[str, Space] = {
             "alpha": Range(0.5, 64, log=True),
             "alpha_even": Range(0.5, 160, log=True),
             "regularization": Range(0.005, 1, log=True),
-            "regularization_even": Range(0.005, 1, log=True),
+            "regularization_even": Range(0.3, 30, log=True),
             "content_ridge": Range(0.01, 1, log=True),
         }
     ),

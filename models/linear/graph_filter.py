@@ -27,6 +27,8 @@ from models.linear.item_weights import bounded, power, scaled, sums
 from models.ranking import in_blocks, top
 from models.trending import popularity
 
+FEWEST = 32  # vectors of a small graph
+PART = 8  # of a graph's vectors at most one in so many is taken: with all of them nothing is filtered
 LOWEST = 1e-3  # below it a chord of the curve is its slope at 0
 TRACE = 1e-6  # of the best score: what popularity may add, so that what is out of reach has an order too
 
@@ -36,10 +38,11 @@ class GraphFilterConfig:
     """scores = taste (chord d^-inward X' D^-modesty X d^-outward + d^-lift V passed V' d^lift).
 
     X and the taste are log(1 + weight), D what each user took in all, d what each item was taken. V are the `rank`
-    first right singular vectors of D^-1/2 X d^-1/2, s the squares of their values, and passed = curve(s) - chord s +
-    low_pass. The curve is 1/2 + 1/2 |2s - 1|^flatness above s = 1/2 and 1/2 - 1/2 |2s - 1|^flatness below: a straight
-    line at 1, else with a plateau in the middle. Its chord goes from 0 to the least s. The exponents and the curve are
-    what the paper has for Gowalla. `half_life_days` is that of the popularity list, which an empty history gets.
+    first right singular vectors of D^-1/2 X d^-1/2 (of a small graph fewer, see PART), s the squares of their values,
+    and passed = curve(s) - chord s + low_pass. The curve is 1/2 + 1/2 |2s - 1|^flatness above s = 1/2 and 1/2 - 1/2
+    |2s - 1|^flatness below: a straight line at 1, else with a plateau in the middle. Its chord goes from 0 to the least
+    s. The exponents and the curve are what the paper has for Gowalla. `half_life_days` is that of the popularity list,
+    which an empty history gets.
     """
 
     rank: int = 512
@@ -93,7 +96,7 @@ class GraphFilter:
         taken = bounded(interactions.matrix, self._seed).log1p()
         even = scaled(taken, power(sums(taken, 1), -0.5), power(sums(taken, 0), -0.5))
         with threadpool_limits(1, "blas"):
-            frequencies = spectrum(even, self._config.rank, self._seed)
+            frequencies = spectrum(even, min(self._config.rank, max(FEWEST, min(even.shape) // PART)), self._seed)
         self._hold(interactions.items, taken, frequencies, liked)
         if progress is not None:
             progress(1, 1)

@@ -106,10 +106,12 @@ def test_pairs_that_all_weigh_the_same_are_trusted_more_and_that_is_stored(tmp_p
     board = checkerboard()
     even = Als(CONFIG).fit(board)
     told = Als(replace(CONFIG, alpha=CONFIG.alpha_even, alpha_even=1.0)).fit(board)
-    bent = Als(replace(CONFIG, regularization_even=CONFIG.regularization)).fit(board)
     assert even._alpha == CONFIG.alpha_even
     assert told._alpha == 1.0
     assert MODEL._alpha == CONFIG.alpha
-    assert even._ridge / bent._ridge == pytest.approx(CONFIG.regularization_even / CONFIG.regularization)
+    one_pair, pairs = CONFIG.alpha_even * np.log(2), board.matrix.nnz / board.matrix.shape[0]
+    assert even._ridge == pytest.approx(0.25 * pairs * one_pair)  # 1 pair of 4 each, not 3
+    little = Als(replace(CONFIG, regularization_even=0.5)).fit(board)
+    assert little._ridge == pytest.approx(0.5 * one_pair)
     even.save(tmp_path)
     np.testing.assert_array_equal(Als.load(tmp_path).scores(board.histories), even.scores(board.histories))

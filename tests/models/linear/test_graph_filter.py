@@ -76,3 +76,8 @@ def test_the_reason_is_the_largest_part_of_the_score() -> None:
 def test_like_items_are_those_that_the_same_people_take() -> None:
     rows, _ = GraphFilter(CONFIG).fit(WORLD).similar(3, 9)
     assert set(rows.tolist()) == set(range(10)) - {3}
+
+
+def test_a_small_graph_is_filtered_too() -> None:
+    several = datasets.interactions(datasets.checked(two_tastes(days=20, users=90, items=80)))
+    assert GraphFilter(GraphFilterConfig(rank=512)).fit(several).facts["rank_found"] == 32
