@@ -158,7 +158,7 @@ TOGETHER = """
 import os, sys
 import numpy as np
 from models.sasrec.model import SasRec
-from tests.models.test_sasrec import QUICK, circle
+from tests.models.sasrec.test_sasrec import QUICK, circle
 
 world = circle()
 np.save(os.path.join(sys.argv[1], os.environ["RANK"]), SasRec(QUICK).fit(world).scores(world.histories))

@@ -1,0 +1,30 @@
+"""The benchmarks of a warm start and of size, on little data."""
+
+import numpy as np
+
+from benchmarks.refresh import refreshed
+from benchmarks.scale import GROUPS, one, synthetic
+from tests.tastes import DAY_MS, two_tastes
+from training import datasets
+from training.trainer import Recipe
+
+
+def test_a_warm_start_is_held_against_a_full_fit_and_against_none() -> None:
+    found = refreshed(Recipe("als"), datasets.checked(two_tastes()), 5 * DAY_MS)
+    assert all(0 <= found[f"{name}_ndcg"] <= 1 for name in ("stale", "refreshed", "full"))
+    assert found["over_full_low"] <= found["over_full"] <= found["over_full_high"]
+    assert abs(found["refreshed_ndcg"] - found["full_ndcg"] - found["over_full"]) < 1e-9
+
+
+def test_synthetic_customers_are_seeded_and_in_the_order_of_time() -> None:
+    first, again = synthetic(50, 2 * GROUPS), synthetic(50, 2 * GROUPS)
+    np.testing.assert_array_equal(first.histories.items, again.histories.items)
+    times = first.histories.times
+    assert times is not None
+    assert all((np.diff(first.histories[row].times) >= 0).all() for row in range(50))  # type: ignore[arg-type]
+    assert first.histories.items.max() < len(first.items)
+
+
+def test_a_fit_is_measured_with_its_data_apart() -> None:
+    found = one("trending", 100, 2 * GROUPS)
+    assert 0 < found["data_gb"] <= found["peak_gb"]
