@@ -54,7 +54,6 @@ class ExposureWriter:
         self.logged: dict[int, int] = {}  # by owned partition: the offset that its log ends at
         self.held: list[Record] = []
         self._next: dict[int, int] = {}
-        self._turn = 0
 
     def assign(self, places: list[Place]) -> dict[Place, int]:
         """Become the owner of these partitions and of no others; returns where to read each from."""
@@ -97,11 +96,9 @@ class ExposureWriter:
         return len(rows)
 
     def compact(self) -> None:
-        """Merge the small files of one of its own partitions: of another at each call."""
+        """Merge the small files of its own partitions."""
         if self.logged:
-            partition = sorted(self.logged)[self._turn % len(self.logged)]
-            self.log.compact(int(self.now_ms()), [partition])
-            self._turn += 1
+            self.log.compact(int(self.now_ms()), list(self.logged))
 
     def _skip(self, partition: int, lowest: int) -> None:
         """What Kafka no longer holds is lost, and said; unlike an event, no state depends on it."""
