@@ -1,6 +1,6 @@
 """Who is champion: a version that passes the gates becomes it, the one before comes back; both leave a trail."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -53,11 +53,12 @@ def promote(
     cache: Path,
     why: str = "",
     parity: Parity | None = None,
+    told: Callable[[], None] = lambda: None,
 ) -> Promotion:
     """Move `champion` to the version if every gate passes, or if forced, which the trail then says.
 
     Args:    who, why: for the trail; now: ms UTC; cache: where files are fetched to, the same folder that serving uses;
-             parity: what was found of the live state, None where there is none.
+             parity: what was found of the live state, None where there is none; told: as crown().
     Raises:  BadInput: there is no such version; BrokenArtifact: its files are damaged, which no force overrides;
              Overtaken: somebody else moved the alias meanwhile.
     """
@@ -76,11 +77,13 @@ def promote(
             why=why,
             origin=",".join(candidate.aliases),
         )
-        crown(registry, candidate, previous, entry)
+        crown(registry, candidate, previous, entry, told=told)
     return Promotion(name=name, version=version, previous=previous, promoted=promoted, gates=found)
 
 
-def rollback(registry: Registry, name: str, who: str, now: int, why: str = "") -> Version:
+def rollback(
+    registry: Registry, name: str, who: str, now: int, why: str = "", told: Callable[[], None] = lambda: None
+) -> Version:
     """Make the champion before this one champion again.
 
     Raises:  BadInput: there is no champion, or none before it; Overtaken: somebody else moved the alias meanwhile.
@@ -94,7 +97,7 @@ def rollback(registry: Registry, name: str, who: str, now: int, why: str = "") -
     restored = registry.get(name, previous)
     origin = ",".join(restored.aliases)
     entry = Entry(at=now, action="rollback", who=who, previous=champion.version, why=why, origin=origin)
-    crown(registry, restored, champion.version, entry)
+    crown(registry, restored, champion.version, entry, told=told)
     return restored
 
 

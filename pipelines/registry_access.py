@@ -1,14 +1,14 @@
 """What a command about models works with: the registry, and the live state where there is one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from features.errors import Overloaded, Unavailable
-from features.online import AWAY, answers, connect, tell_of_model
+from features.online import AWAY, TrialCounts, answers, canary_trial, connect, shadow_trial, tell_of_model
 from features.settings import Settings
-from models.registry import Registry
+from models.registry import SHADOW, Registry, Standing
 from pipelines import console
 from pipelines.embedded import is_running, parts
 from pipelines.parity import Parity, parity
@@ -48,9 +48,37 @@ class Access:
         except Unavailable as error:
             console.warn(f"services will see it a moment later: {error}")
 
-    def trials(self) -> list[str]:
-        """What is known of canaries and shadows, a line each."""
-        return []
+    def trials(self, names: Iterable[str]) -> list[str]:
+        """How canaries and shadows do, a line each; none where no Redis holds their counts."""
+        if not self.settings.redis:
+            return []
+        with answers(self.settings.redis):
+            counts = TrialCounts(connect(self.settings.redis))
+            found = self.registry.standings(names).values()
+            return [line for each in found for line in _trials(each, counts)]
+
+
+def _trials(standing: Standing, counts: TrialCounts) -> Iterator[str]:
+    if trial := standing.trial:
+        found = counts.read(canary_trial(standing.name, trial.version, trial.at))
+        yield f"canary {standing.name} {trial.version}: {_arms(found)}"
+    if version := standing.aliases.get(SHADOW):
+        found = counts.read(shadow_trial(standing.name, version))
+        answers_, shown = found.get("shadow:answers", 0), found.get("shadow:items", 0)
+        overlap = f"{found.get('shadow:shared', 0) / shown:.2f}" if shown else "unknown"
+        failed = found.get("shadow:errors", 0)
+        yield f"shadow {standing.name} {version}: {answers_} answers, overlap {overlap}, {failed} failed"
+
+
+def _arms(found: Mapping[str, int]) -> str:
+    """What both arms did, as counted."""
+    parts = []
+    for arm in ("canary", "champion"):
+        said = ", ".join(
+            f"{found.get(f'{arm}:{what}', 0)} {what}" for what in ("answers", "errors", "clicks", "orders")
+        )
+        parts.append(f"{arm} {said}")
+    return "; ".join(parts)
 
 
 @contextmanager

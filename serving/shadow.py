@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from features.online import shadow_trial
 from serving.decide.assignment import instead
 from serving.decide.decision import decide
 from serving.evidence import bucket
@@ -48,7 +49,7 @@ class Shadow:
         shadow = served.state.shadow
         if shadow is None:
             return
-        counts = self.counter(trial_of(shadow.name, shadow.version))
+        counts = self.counter(shadow_trial(shadow.name, shadow.version))
         counts["shadow:answers"] += 1
         state = instead(served.state, shadow)
         started = time.perf_counter()
@@ -67,8 +68,3 @@ class Shadow:
         counts["shadow:shared"] += len(both)
         SHADOW_SECONDS.observe(took)
         SHADOW_OVERLAP.observe(len(both) / len(own) if own else 1.0)
-
-
-def trial_of(name: str, version: str) -> str:
-    """The name under which the counts of a shadow are kept."""
-    return f"shadow:{name}:{version}"

@@ -12,7 +12,7 @@ from features.online.reader import ProfileReader
 from features.online.snapshot import Bucket, customers_of, snapshot
 from features.online.state import BucketCommit, StateStore
 from features.online.tiles import Merger
-from features.online.trials import TrialCounts
+from features.online.trials import TrialCounts, canary_trial, shadow_trial
 from features.tiles import Tiles
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "Tiles",
     "TrialCounts",
     "answers",
+    "canary_trial",
     "check",
     "connect",
     "connect_async",
@@ -42,6 +43,7 @@ __all__ = [
     "item_features",
     "popular",
     "popular_by_context",
+    "shadow_trial",
     "snapshot",
     "tell_of_model",
 ]

@@ -37,5 +37,15 @@ class TrialCounts:
         return bool(self.client.set(f"{_key(trial)}:acting", "1", nx=True, ex=seconds))
 
 
+def canary_trial(name: str, version: str, since: int) -> str:
+    """The name of a canary's trial, which also draws its customers: another trial draws others."""
+    return f"{name}:{version}:{since}"
+
+
+def shadow_trial(name: str, version: str) -> str:
+    """The name of a shadow's trial."""
+    return f"shadow:{name}:{version}"
+
+
 def _key(trial: str) -> str:
     return f"kindred:trial:{{{trial}}}"

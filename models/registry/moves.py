@@ -4,7 +4,7 @@ MLflow moves an alias unconditionally. What makes compare-and-set of it is an em
 creation is the one call that MLflow answers to one of two callers only. Whoever made it moves, and takes it away.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import msgspec
@@ -28,11 +28,19 @@ from models.registry.trail import Entry, record
 STALE_MS = 60_000  # a lock this old was left by a process that died
 
 
-def crown(registry: Registry, version: Version, expected: str, entry: Entry, gated: bool = True) -> None:
+def crown(
+    registry: Registry,
+    version: Version,
+    expected: str,
+    entry: Entry,
+    gated: bool = True,
+    told: Callable[[], None] = lambda: None,
+) -> None:
     """Make a version champion if `expected` ("" for none) is champion still.
 
     The trail is written first and the record second, so that no service ever takes the move for one made by hand.
 
+    Args:    told: called as soon as the alias has moved, for services to look at once.
     Raises:  Overtaken: another version is champion by now, or somebody else is moving it.
     """
     with _alone(registry, version.name, entry) as standing:
@@ -41,6 +49,7 @@ def crown(registry: Registry, version: Version, expected: str, entry: Entry, gat
         made = Record(version=version.version, previous=expected, gated=gated, at=entry.at)
         registry.tag_model(version.name, RECORD_TAG, msgspec.json.encode(made).decode())
         registry.set_alias(version.name, CHAMPION, version.version)
+        told()
         for alias in (CHALLENGER, CANARY, SHADOW):
             if standing.aliases.get(alias) == version.version:
                 registry.remove_alias(version.name, alias)

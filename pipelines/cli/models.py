@@ -1,6 +1,7 @@
 """Commands about models."""
 
 # ruff: noqa: PLC0415 - each command imports its job when it is called: MLflow takes seconds, and `--help` needs none
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -54,7 +55,7 @@ def models(json: Json = False) -> None:
 
     with registry_of(from_environment()) as access:
         found = listing(access.registry, TRAINABLE)
-        trials = access.trials()
+        trials = access.trials(TRAINABLE)
     if json:
         console.as_json(found)
         return
@@ -78,8 +79,10 @@ def promote(
 
     with registry_of(from_environment()) as access:
         parity = access.parity(now())
-        done = promotion.promote(access.registry, model, version, force, who(), now(), access.cache, why, parity)
-        access.tell(model)
+        tell = partial(access.tell, model)
+        done = promotion.promote(
+            access.registry, model, version, force, who(), now(), access.cache, why, parity, told=tell
+        )
     _show(done, done.gates, json)
     if not done.promoted:
         raise KindredError(gates.refusal(model, version, done.gates, "promoted"))
@@ -94,8 +97,7 @@ def rollback(model: str, why: Why = "") -> None:
     from pipelines.registry_access import registry_of
 
     with registry_of(from_environment()) as access:
-        restored = promotion.rollback(access.registry, model, who(), now(), why)
-        access.tell(model)
+        restored = promotion.rollback(access.registry, model, who(), now(), why, partial(access.tell, model))
     console.say(f"{model} version {restored.version} is champion again")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from features.online import canary_trial
 from serving.decide.catalogue import Catalogue
 from serving.decide.columns import Columns
 from serving.decide.state import Canary, Champion, LoadedRanker, State
@@ -107,7 +108,7 @@ class Lineup:
             return None
         if any(Key(each.name, each.version) == trial.key for each in champions):
             return None
-        return Canary(challenger, trial.share, f"{trial.key.name}:{trial.key.version}:{trial.since}")
+        return Canary(challenger, trial.share, canary_trial(*trial.key, trial.since))
 
     def _slates(self, key: Key | None) -> Champion | None:
         loaded = None if key is None else self.models.get(key)

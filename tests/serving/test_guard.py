@@ -223,5 +223,26 @@ def test_what_could_not_be_added_up_is_added_later(guard: Guard, monkeypatch: py
     assert TrialCounts(guard.follower.redis).read(SEED) == {"canary:answers": 3}
 
 
+def test_what_was_added_up_is_not_added_again_when_another_trial_could_not_be(
+    guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard.counter("first")["canary:answers"] = 3
+    guard.counter("second")["canary:answers"] = 5
+    add = TrialCounts.add
+
+    def first_only(store: TrialCounts, trial: str, counts: Any) -> None:
+        if trial == "second":
+            raise redis.ConnectionError("away")
+        add(store, trial, counts)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TrialCounts, "add", first_only)
+        with pytest.raises(redis.ConnectionError):
+            asyncio.run(guard.watch())
+    asyncio.run(guard.watch())
+    kept = TrialCounts(guard.follower.redis)
+    assert [kept.read(trial) for trial in ("first", "second")] == [{"canary:answers": 3}, {"canary:answers": 5}]
+
+
 def test_the_record_of_a_champion_is_read_as_it_was_written() -> None:
     assert Standing("m", {}, {"kindred.champion": '{"version": "7"}'}).record == Record(version="7")

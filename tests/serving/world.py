@@ -122,10 +122,18 @@ class World:
 
 
 @contextmanager
-def world(data: Path, streaming: bool = True, trained: bool = True, demo: bool = True) -> Iterator[World]:
+def world(
+    data: Path,
+    streaming: bool = True,
+    trained: bool = True,
+    demo: bool = True,
+    workers: int = 1,
+    given: Settings | None = None,
+) -> Iterator[World]:
     """Everything, on free ports, gone when the block ends."""
     children = Children(data / "logs")
-    with parts(Settings(data=data, demo=demo), "redis", "kafka", "mlflow", children=children) as settings:
+    own = given or Settings(data=data, demo=demo)
+    with parts(own, "redis", "kafka", "mlflow", children=children) as settings:
         client = connect(settings.redis)
         items = fill(settings, client)
         if trained:
@@ -135,15 +143,15 @@ def world(data: Path, streaming: bool = True, trained: bool = True, demo: bool =
         write = keys.issue("write", ("track", "recommend"), "test", now())[1]
         if streaming:
             children.start("stream", *stream_command(settings))
-        with httpx.Client(base_url=start_service(settings, children), timeout=30) as caller:
+        with httpx.Client(base_url=start_service(settings, children, workers), timeout=30) as caller:
             yield World(settings, children, client, caller, secret, write, items)
         client.close()
 
 
-def start_service(settings: Settings, children: Children) -> str:
+def start_service(settings: Settings, children: Children, workers: int = 1) -> str:
     """A service process that is ready; returns its address."""
     url = f"http://127.0.0.1:{(port := free_port())}"
-    service = children.start("service", *serve_command(settings, "127.0.0.1", port, workers=1))
+    service = children.start("service", *serve_command(settings, "127.0.0.1", port, workers))
     children.wait_until(service, lambda: is_ready(url), START_S)
     return url
 
