@@ -74,7 +74,7 @@ Shadow = Callable[[Served], None]  # called once the answer is made; whatever it
 class Engine:
     """Answers slates from what is in memory and one read of the customer's state.
 
-    `exposures` and `shadow` are told of every slate for a customer once the answer is made; neither costs an answer.
+    Once an answer is made `exposures` is told of it, and `shadow` of a slate for a customer; neither costs an answer.
     """
 
     def __init__(self, settings: Settings, new_id: Callable[[], str] = lambda: uuid.uuid4().hex) -> None:
@@ -116,17 +116,24 @@ class Engine:
         asked = _asked_for(request, profile, self.now())
         state, asked, decision = await self._decided(profile, asked, self.guard.decide, degraded)
         answer = _answer(self.new_id(), asked, decision, degraded, assigned(state))
-        self._tell(
-            Served(answer.request_id, request.user_id, request.anonymous_id, state, asked, decision, answer.degraded)
+        served = Served(
+            answer.request_id, request.user_id, request.anonymous_id, state, asked, decision, answer.degraded
         )
+        self._log(served)
+        self._tell("shadow", self.shadow, served)
         return answer
 
     async def rank(self, request: RankRequest, merge: bool = True) -> RecommendResponse:
         """The given items in their best order for a customer; merge: as recommend() has it."""
         degraded = set(self.follower.missing)
         profile = await self._profile(request, merge, degraded)
-        _, asked, decision = await self._decided(profile, _asked_of(request, profile, self.now()), plainly, degraded)
-        return _answer(self.new_id(), asked, decision, degraded)
+        asked = _asked_of(request, profile, self.now())
+        state, asked, decision = await self._decided(profile, asked, plainly, degraded)
+        answer = _answer(self.new_id(), asked, decision, degraded)
+        self._log(
+            Served(answer.request_id, request.user_id, request.anonymous_id, state, asked, decision, answer.degraded)
+        )
+        return answer
 
     async def similar(self, request: SimilarRequest) -> RecommendResponse:
         """Items like one."""
@@ -140,8 +147,10 @@ class Engine:
             context=request.context,
             explain=request.debug,
         )
-        _, decision = self.standby.decide(self.follower.state, asked)
-        return _answer(self.new_id(), asked, decision, set(self.follower.missing))
+        state, decision = self.standby.decide(self.follower.state, asked)
+        answer = _answer(self.new_id(), asked, decision, set(self.follower.missing))
+        self._log(Served(answer.request_id, None, None, state, asked, decision, answer.degraded))
+        return answer
 
     async def _decided(
         self, profile: Profile, asked: Asked, by: Decide, degraded: set[str]
@@ -150,23 +159,27 @@ class Engine:
         if self.follower.state.ranker is not None:
             asked = replace(asked, features=features_of(profile, asked.now))
         state, decision = self.standby.decide(self.follower.state, asked, by)
-        if self.items.missed:
+        if self.items.missed and self.breaker.is_open:
+            degraded.add("ranker")
+        elif self.items.missed:
             try:
                 await self.items.fetch(asked.now)
                 state, decision = self.standby.decide(self.follower.state, asked, by)
             except AWAY:
+                self.breaker.failed()
                 degraded.add("ranker")
         return state, asked, decision
 
-    def _tell(self, served: Served) -> None:
-        log = None if self.exposures is None else self.exposures.log
-        for name, hook in (("exposures", log), ("shadow", self.shadow)):
-            try:
-                if hook is not None:
-                    hook(served)
-            except Exception:
-                HOOKS_FAILED.labels(name).inc()
-                logger.exception("%s failed on %s; the answer goes out", name, served.request_id)
+    def _log(self, served: Served) -> None:
+        self._tell("exposures", None if self.exposures is None else self.exposures.log, served)
+
+    def _tell(self, name: str, hook: Callable[[Served], None] | None, served: Served) -> None:
+        try:
+            if hook is not None:
+                hook(served)
+        except Exception:
+            HOOKS_FAILED.labels(name).inc()
+            logger.exception("%s failed on %s; the answer goes out", name, served.request_id)
 
     async def _profile(self, request: RecommendRequest | RankRequest, merge: bool, degraded: set[str]) -> Profile:
         """The customer's live state; what could not be had is added to `degraded`."""

@@ -1,5 +1,6 @@
 """Our own structs in BentoML's OpenAPI document, so that every field is written once."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -19,3 +20,48 @@ def body_of(kind: type) -> type[RootModel[dict[str, Any]]]:
 
     Body.__name__ = kind.__name__
     return Body
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What was wrong; `field` names it in the caller's own words."""
+
+    code: str
+    message: str
+    field: str | None
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Every answer that is no 200."""
+
+    error: Said
+
+
+FAILURES = {
+    "400": "What was sent can't be used",
+    "401": "A key is needed",
+    "403": "The key doesn't allow it",
+    "429": "Too much at once: come again after Retry-After seconds",
+    "500": "The service failed on this request",
+    "503": "A part of the service doesn't answer: come again after Retry-After seconds",
+}
+
+
+def documented(document: dict[str, Any], slates: Mapping[str, type], answer: type) -> dict[str, Any]:
+    """BentoML's document with the contract's own bodies and errors: BentoML drops null, and describes its own errors.
+
+    Args:    slates: by path: the struct of the body; answer: the struct of every answer.
+    """
+    kinds = [*slates.values(), answer, Failure]
+    found, ours = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+    of_kind = {kind: {"application/json": {"schema": schema}} for kind, schema in zip(kinds, found, strict=True)}
+    failures = {status: {"description": told, "content": of_kind[Failure]} for status, told in FAILURES.items()}
+    paths = dict(document["paths"])
+    for path, body in slates.items():
+        post = {
+            **paths[path]["post"],
+            "requestBody": {"required": True, "content": of_kind[body]},
+            "responses": {"200": {"description": "A slate", "content": of_kind[answer]}, **failures},
+        }
+        paths[path] = {**paths[path], "post": post}
+    schemas = {**document["components"]["schemas"], **ours}
+    return {**document, "openapi": "3.1.0", "paths": paths, "components": {"schemas": schemas}}

@@ -27,10 +27,10 @@ from features.errors import BadInput, BadSetting, KindredError, Overloaded, Unav
 from features.settings import from_environment
 from serving.auth import Forbidden, Unauthorized
 from serving.handlers import DEMO, ROUTES, Handler, Parts
-from serving.http import failure, preflight, shared
+from serving.http import answer, failure, preflight, shared
 from serving.memory import settle
 from serving.metrics import REQUESTS, requests_of, seconds_of
-from serving.openapi import body_of
+from serving.openapi import body_of, documented
 from serving.schema import (
     RankRequest,
     RecommendRequest,
@@ -47,7 +47,8 @@ PAGE_HEADERS = {
     "referrer-policy": "no-referrer",
 }
 ROUTES_OF_DEMO = ROUTES | DEMO
-PASSED = frozenset({"/livez", "/healthz", "/docs.json", "/schema.json"})
+DOCUMENT = "/docs.json"
+PASSED = frozenset({"/livez", "/healthz", "/schema.json"})
 STATUS: dict[type[KindredError], tuple[int, str]] = {
     BadSetting: (500, "internal"),
     BadInput: (400, "bad_request"),
@@ -57,6 +58,7 @@ STATUS: dict[type[KindredError], tuple[int, str]] = {
     Unavailable: (503, "unavailable"),
 }
 FREE = contextlib.nullcontext()
+SLATES: dict[str, type] = {"/recommend": RecommendRequest, "/rank": RankRequest, "/similar": SimilarRequest}
 logger = logging.getLogger("kindred.serving")
 
 
@@ -81,6 +83,8 @@ class Front:
             return Answered(handler, request)
         if method == "OPTIONS" and ("POST", path) in routes:
             return preflight(request.headers.get("origin", "*"))
+        if method == "GET" and path == DOCUMENT:
+            return answer(documented(service.openapi_spec.asdict(), SLATES, RecommendResponse))
         if method == "GET" and path in PASSED:
             return self.inner
         if allowed := ", ".join(known for known, route in routes if route == path):

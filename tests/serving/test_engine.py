@@ -299,3 +299,15 @@ def test_without_redis_a_ranker_does_without_live_features_and_the_answer_says_s
     engine.follower.state = replace(engine.follower.state, items=engine.items, ranker=ranker)
     answer = ask(engine, Profiles(viewed("a", 1_000)), user_id="u", n=2)
     assert (items(answer), answer.degraded) == ("ed", ("ranker",))
+
+
+def test_lists_ranked_and_items_like_one_are_logged_too_and_no_shadow_sees_them(engine: Engine) -> None:
+    engine.exposures, shadow = Told(), Told()
+    engine.shadow = shadow.log
+    engine.profiles = Profiles()  # type: ignore[assignment]
+    asyncio.run(engine.rank(RankRequest(user_id="u", item_ids=("c", "a"))))
+    asyncio.run(engine.similar(SimilarRequest(item_id="a", n=2)))
+    ranked, like = engine.exposures.served
+    assert (ranked.user_id, [placed.item_id for placed in ranked.decision.slate]) == ("u", ["a", "c"])
+    assert (like.user_id, like.asked.placement, like.asked.alike) == (None, "similar", "a")
+    assert shadow.served == []

@@ -1,0 +1,99 @@
+"""Whatever is sent: no server error, the contract's error shape, and an OpenAPI document that tells the truth."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from serving.handlers import ROUTES
+from tests.serving.world import Json, World, bearer
+
+PATHS = sorted(path for method, path in ROUTES if method == "POST")
+DOCUMENTED = ("/rank", "/recommend", "/similar")
+CALM = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
+NAMES = (
+    "user_id", "anonymous_id", "n", "placement", "item_id", "item_ids", "history", "context", "filter", "exclude",
+    "after", "event", "type", "userId", "anonymousId", "properties", "products", "product_id", "timestamp", "batch",
+    "items", "price", "category", "traits", "context", "messageId", "sentAt", "writeKey", "max_price", "in_stock",
+)  # fmt: skip
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=5), inner),
+    max_leaves=12,
+)
+bodies = (
+    st.binary(max_size=200)
+    | values.map(lambda value: json.dumps(value).encode())
+    | st.dictionaries(st.sampled_from(NAMES), values, max_size=6).map(lambda value: json.dumps(value).encode())
+)
+
+
+def check(response: httpx.Response) -> None:
+    """An answer, or a refusal in the contract's shape."""
+    assert response.status_code < 500, response.text
+    if response.status_code != 200:
+        assert response.status_code >= 400
+        assert set(response.json()["error"]) == {"code", "message", "field"}
+        assert "Traceback" not in response.text
+
+
+def send(shop: World, path: str, body: bytes, **headers: str) -> httpx.Response:
+    """The bytes as they are."""
+    return shop.client.post(path, content=body, headers=bearer(shop.secret) | headers)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=CALM)
+@given(path=st.sampled_from(PATHS), body=bodies)
+def test_no_body_makes_the_service_fail(shop: World, path: str, body: bytes) -> None:
+    check(send(shop, path, body))
+
+
+@pytest.mark.slow
+@settings(max_examples=1_500, deadline=None, suppress_health_check=CALM)
+@given(path=st.sampled_from(PATHS), body=bodies, encoding=st.sampled_from(["", "gzip", "br"]))
+def test_no_body_of_very_many_makes_the_service_fail(shop: World, path: str, body: bytes, encoding: str) -> None:
+    check(send(shop, path, body, **({"Content-Encoding": encoding} if encoding else {})))
+
+
+@pytest.fixture(scope="module")
+def document(shop: World) -> Any:
+    """The OpenAPI document as the service gives it, read by schemathesis."""
+    told: Json = shop.client.get("/docs.json").raise_for_status().json()
+    return schemathesis.openapi.from_dict(told)
+
+
+def conforms(shop: World, document: Any, data: st.DataObject) -> None:
+    """A request that the document allows gets an answer that it describes.
+
+    It can't say all that a request must be (who it is for, which years a time may lie in), so a 400 is well too.
+    """
+    case = data.draw(document[data.draw(st.sampled_from(DOCUMENTED))]["POST"].as_strategy())
+    case.call_and_validate(
+        base_url=str(shop.client.base_url),
+        headers=bearer(shop.secret),
+        excluded_checks=[positive_data_acceptance],
+    )
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=CALM)
+@given(data=st.data())
+def test_requests_that_the_document_allows_get_answers_that_it_describes(
+    shop: World, document: Any, data: st.DataObject
+) -> None:
+    conforms(shop, document, data)
+
+
+@pytest.mark.slow
+@settings(max_examples=400, deadline=None, suppress_health_check=CALM)
+@given(data=st.data())
+def test_very_many_requests_that_the_document_allows_get_answers_that_it_describes(
+    shop: World, document: Any, data: st.DataObject
+) -> None:
+    conforms(shop, document, data)
