@@ -113,7 +113,9 @@ class Follower:
         if self._reads % CONTEXTS_EVERY == 0:
             self._contexts = await asyncio.to_thread(popular_by_context, *where)
         self._reads += 1
-        self.state = replace(self.state, trending=live_trends(totals, self._contexts, self.state.catalogue))
+        # It takes a large shop tens of milliseconds, which no request is to wait for.
+        trending = await asyncio.to_thread(live_trends, totals, self._contexts, self.state.catalogue)
+        self.state = replace(self.state, trending=trending)
 
     async def read_actions(self) -> None:
         """The business actions of their file, where it has changed."""
