@@ -18,7 +18,7 @@ from pipelines.embedded import parts
 from pipelines.imports.columns import Mapping
 from pipelines.imports.job import Report, digest_of, import_events, write_events, write_items
 from pipelines.imports.orders import accepted
-from pipelines.processes import Children, free_port
+from pipelines.processes import Children
 from pipelines.promotion import promote
 from pipelines.services import is_ready, serve_command, stream_command, wait_for_end
 from pipelines.simulate import Shop, catalogue, events
@@ -107,7 +107,7 @@ class Demo:
 
     def _serve(self, settings: Settings, children: Children) -> str:
         """Start the stream processor and the service; returns the service's address."""
-        port = free_port(self.port)
+        port = children.port(self.port)
         if port != self.port:
             console.say(f"port {self.port} is taken, using {port}")
         url = f"http://127.0.0.1:{port}"

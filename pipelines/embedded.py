@@ -21,7 +21,7 @@ from features.online import check
 from features.online.server import start_command as redis_command
 from features.settings import Settings
 from pipelines import mlflow_server
-from pipelines.processes import Children, free_port
+from pipelines.processes import Children
 
 REDIS_PORT, MLFLOW_PORT = 7379, 7500
 START_S = 60.0
@@ -88,7 +88,7 @@ def _locked(lock: IO[str]) -> bool:
 def _start_redis(children: Children, settings: Settings) -> str:
     folder = settings.data / "redis"
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port(REDIS_PORT)
+    port = children.port(REDIS_PORT)
     url = f"redis://127.0.0.1:{port}"
     child = children.start("redis", redis_command(folder, port), {})
     children.wait_until(child, lambda: _answers(lambda: check(url)), START_S)
@@ -110,7 +110,7 @@ def _start_kafka(children: Children, settings: Settings) -> str:
 def _start_mlflow(children: Children, settings: Settings) -> str:
     folder = settings.data / "mlflow"
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port(MLFLOW_PORT)
+    port = children.port(MLFLOW_PORT)
     command, environment = mlflow_server.start_command(folder, port)
     child = children.start("mlflow", command, environment)
     url = f"http://127.0.0.1:{port}"

@@ -18,6 +18,7 @@ from pipelines.lifeline import GRACE_S
 
 logger = logging.getLogger("kindred.processes")
 
+LOOPBACK = "127.0.0.1"
 STEP_S = 0.05
 STOP_S = 2 * GRACE_S + 5.0  # what a lifeline may take, and some more
 
@@ -37,6 +38,28 @@ class Children:
     def __init__(self, logs: Path) -> None:
         self.logs = logs
         self.running: list[Child] = []
+        self._kept: list[socket.socket] = []
+
+    def port(self, wanted: int) -> int:
+        """The wanted port of loopback for a server, or the next free one; nobody else is given it until stop().
+
+        A server listens seconds after it was started; until then two shops that start at once would be given the same
+        port, and the one whose server came late would talk to the other's. A UDP socket of the same number, which the
+        kernel closes with this process, keeps it.
+
+        Raises:  Unavailable: a hundred in a row are taken.
+        """
+        for port in range(wanted, min(wanted + 100, 65_536)):
+            kept = socket.socket(type=socket.SOCK_DGRAM)
+            try:
+                kept.bind((LOOPBACK, port))
+                _need_free(port)
+            except OSError:
+                kept.close()
+                continue
+            self._kept.append(kept)
+            return port
+        raise Unavailable(f"ports {wanted} to {wanted + 99} are all taken")
 
     def start(self, name: str, command: list[str], environment: Mapping[str, str]) -> Child:
         """Start a command whose output goes to a log file of its name."""
@@ -109,6 +132,9 @@ class Children:
                 child.process.kill()
                 child.process.wait()
         self.running.clear()
+        for kept in self._kept:
+            kept.close()
+        self._kept.clear()
 
 
 @contextlib.contextmanager
@@ -120,20 +146,11 @@ def exclusive(lock: Path) -> Iterator[None]:
         yield
 
 
-def free_port(wanted: int) -> int:
-    """The wanted port of loopback, or the next free one.
-
-    Raises:  Unavailable: a hundred in a row are taken.
-    """
-    for port in range(wanted, min(wanted + 100, 65_536)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise Unavailable(f"ports {wanted} to {wanted + 99} are all taken")
+def _need_free(port: int) -> None:
+    """Raises OSError where somebody listens on it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((LOOPBACK, port))
 
 
 def last_words(log: Path) -> str:

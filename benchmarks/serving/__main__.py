@@ -28,7 +28,7 @@ from features.online import Client, connect
 from features.settings import Settings
 from pipelines import console
 from pipelines.embedded import parts
-from pipelines.processes import Child, Children, free_port
+from pipelines.processes import Child, Children
 
 ROOT = Path(__file__).parents[2]
 PORT = 3900
@@ -70,7 +70,7 @@ def measured(contender: Contender, world: World, children: Children, seconds: fl
 
     Raises:  NotInstalled: its packages can't be had; Unavailable: it doesn't start.
     """
-    port = free_port(PORT)
+    port = children.port(PORT)
     file = world.folder / "requests"
     write_requests(file, contender.requests(world))
     command, environment = contender.command(world, port)

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from features.errors import Unavailable
-from pipelines.processes import Children, free_port
+from pipelines.processes import Children
 
 NAP = "import time; time.sleep(600)"
 FAMILY = f"import subprocess, sys; subprocess.run([sys.executable, '-c', '{NAP}'])"
@@ -86,9 +86,21 @@ def test_a_process_that_ends_while_starting_is_said_with_its_log(tmp_path: Path)
     children.stop()
 
 
-def test_a_taken_port_gives_the_next_free_one() -> None:
+def test_a_taken_port_gives_the_next_free_one(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert free_port(port) > port
+        children = Children(tmp_path)
+        assert children.port(port) > port
+        children.stop()
+
+
+def test_shops_that_start_at_once_are_given_ports_of_their_own(tmp_path: Path) -> None:
+    one, other = Children(tmp_path / "one"), Children(tmp_path / "other")
+    port = one.port(20_000)
+    assert other.port(port) > port
+    one.stop()
+    other.stop()
+    assert one.port(port) == port
+    one.stop()
