@@ -16,7 +16,7 @@ from models.contracts import Progress
 from models.histories import Histories
 from models.onnx import exported
 from models.sasrec import sequences
-from models.sasrec.net import Encoder, Net, Objective
+from models.sasrec.net import Encoder, Encoders, Net, Objective
 from models.sasrec.plan import Plan, planned
 
 if TYPE_CHECKING:
@@ -37,6 +37,14 @@ class Learned(NamedTuple):
     facts: dict[str, float]
 
 
+class Member(NamedTuple):
+    """One network of those whose scores are averaged, the rounds it took, and what was measured on the way."""
+
+    encoder: Encoder
+    rounds: int
+    facts: dict[str, float]
+
+
 class Held(NamedTuple):
     """Who is asked for what while training: histories, the row of the item that came next, whether repeats count."""
 
@@ -46,13 +54,32 @@ class Held(NamedTuple):
 
 
 def trained(histories: Histories, config: "SasRecConfig", seed: int, progress: Progress | None = None) -> Learned:
-    """Train on all histories but for the last event of some; torch's own state is as before afterwards."""
-    with _together(config.device), _isolated(config, seed):
-        plan = planned(histories, config)
+    """Train on all histories but for the last event of some; torch's own state is as before afterwards.
+
+    Of several members each has a seed and held-out events of its own; the facts are means.
+    """
+    plan = planned(histories, config)
+    members: list[Member] = []
+    with _together(config.device):
+        for which in range(config.members):
+            done, later = sum(each.rounds for each in members), (config.members - which - 1) * plan.rounds
+            told = None if progress is None else _among(progress, done, later)
+            members.append(_member(histories, plan, config, seed * config.members + which, told))
+    encoders = Encoders(each.encoder for each in members)
+    vectors: Float32 = encoders.vectors.numpy().copy()
+    means = {name: float(np.mean([each.facts[name] for each in members])) for name in members[0].facts}
+    return Learned(vectors, graph_of(encoders), {"max_length": float(plan.length), "dropout": plan.dropout, **means})
+
+
+def _member(histories: Histories, plan: Plan, config: "SasRecConfig", seed: int, progress: Progress | None) -> Member:
+    with _isolated(config, seed):
         held, learnable = _carved(histories, plan, seed)
-        training = _Training(learnable, held, plan, config, seed)
-        training.run(progress)
-        return training.learned()
+        return _Training(learnable, held, plan, config, seed).run(progress)
+
+
+def _among(progress: Progress, before: int, later: int) -> Progress:
+    """Progress of one member as progress of all, after `before` rounds of others and with up to `later` to come."""
+    return lambda done, total: progress(before + done, before + total + later)
 
 
 class _Training:
@@ -75,9 +102,9 @@ class _Training:
         self._step = 0
         self._quality = 0.0
 
-    def run(self, progress: Progress | None) -> None:
-        """Rounds of steps until nothing was gained for `patience` of them, or the plan is done."""
-        best, gained, last = self._average, 0, self._plan.rounds
+    def run(self, progress: Progress | None) -> Member:
+        """Rounds of steps until nothing was gained for `patience` of them, or the plan is done: the best average."""
+        best, gained, number, last = self._average, 0, 0, self._plan.rounds
         stream = self._stream()
         for number in range(1, last + 1):
             for _ in range(self._plan.round_steps):
@@ -91,14 +118,7 @@ class _Training:
                 progress(number, number if stop else last)
             if stop:
                 break
-        self._average = best
-
-    def learned(self) -> Learned:
-        """What the averaged weights say."""
-        encoder = Encoder(self._average.cpu())
-        vectors: Float32 = encoder.vectors.numpy().copy()
-        facts = {"max_length": float(self._plan.length), "dropout": self._plan.dropout, "steps": float(self._step)}
-        return Learned(vectors, graph_of(encoder), {**facts, "validation_mrr": self._quality})
+        return Member(Encoder(best.cpu()), number, {"steps": float(self._step), "validation_mrr": self._quality})
 
     def _stream(self) -> Iterator[sequences.Batch]:
         while True:
@@ -147,7 +167,7 @@ class _Training:
         return places[torch.arange(len(last), device=self._device), last]
 
 
-def graph_of(encoder: Encoder) -> bytes:
+def graph_of(encoder: Encoder | Encoders) -> bytes:
     """The encoder as an ONNX graph: `items` (n, L) int64 rows in, oldest first; `queries` (n, d) float32 out."""
     example = {"items": torch.zeros((2, 3), dtype=torch.int64)}
     return exported(encoder, example, "queries", {"items": ("histories", "events"), "queries": ("histories",)})

@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from features.errors import BrokenArtifact, NotFitted
+from features.errors import BadInput, BrokenArtifact, NotFitted
 from models import artifacts
 from models.arrays import Csr, Float32, Int32, Int64, Mask
 from models.contracts import Progress, Slates
@@ -33,8 +33,10 @@ class SasRecConfig:
 
     `dropout` 0 stands for what the data say (models/sasrec/plan.py), as they do of batches and steps. At most `longest`
     events are read. Scores are cosines over `temperature` against `negatives` items drawn by popularity^`beta` for a
-    whole batch, or against all of a catalogue up to `full_softmax_up_to`. Training ends after `epochs` or `steps`, or
-    when `patience` looks at held-out events found nothing better. `half_life_days` is that of the popularity list.
+    whole batch, or against all of a catalogue up to `full_softmax_up_to`, on `cuda` up to `full_softmax_on_cuda_up_to`.
+    Training ends after `epochs` or `steps`, or when `patience` looks at held-out events found nothing better.
+    `members` networks are trained, member i of seed s with seed s * members + i, and their scores averaged: each costs
+    a fit, and the index is so many times as wide. `half_life_days` is that of the popularity list.
     """
 
     embedding_size: int = 64
@@ -46,10 +48,12 @@ class SasRecConfig:
     negatives: int = 1024
     beta: float = 0.75
     full_softmax_up_to: int = 4_000
+    full_softmax_on_cuda_up_to: int = 50_000
     learning_rate: float = 0.003
     epochs: int = 100
     steps: int = 8_000
     patience: int = 5
+    members: int = 1
     half_life_days: float = 7.0
     threads: int = 1
     device: str = "cpu"
@@ -85,6 +89,10 @@ class SasRec:
 
     def fit(self, interactions: Interactions, progress: Progress | None = None) -> Self:
         """Train until a held-out event of some users is no longer found better."""
+        if self._config.members < 1:
+            raise BadInput(
+                f"members is how many networks are averaged, 1 or more, not {self._config.members}", "members"
+            )
         from models.sasrec.fit import trained  # noqa: PLC0415 - torch is for fitting: who serves doesn't load it
 
         liked = popularity(interactions, self._config.half_life_days)

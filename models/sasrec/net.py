@@ -1,6 +1,7 @@
 """The transformer of sasrec in torch: imported by fit() alone, never by serving."""
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -94,6 +95,24 @@ class Encoder(nn.Module):
     def forward(self, items: Tensor) -> Tensor:  # (n, L) -> (n, d)
         queries: Tensor = self.net(self.vectors[items])[:, -1]
         return queries
+
+
+class Encoders(nn.Module):
+    """Several encoders as one: the mean of their cosines is one inner product of their vectors side by side."""
+
+    def __init__(self, members: Iterable[Encoder]) -> None:
+        super().__init__()
+        encoders = list(members)
+        self.members = nn.ModuleList(encoders)
+        self.vectors = _side_by_side([each.vectors for each in encoders])  # (n_items, members * d), of length 1
+
+    def forward(self, items: Tensor) -> Tensor:  # (n, L) -> (n, members * d)
+        return _side_by_side([each(items) for each in self.members])
+
+
+def _side_by_side(parts: list[Tensor]) -> Tensor:
+    """Vectors of length 1 as one vector of length 1."""
+    return torch.cat(parts, dim=1) / math.sqrt(len(parts))
 
 
 class Objective(nn.Module):

@@ -51,11 +51,16 @@ def planned(histories: Histories, config: "SasRecConfig") -> Plan:
         length=int(np.clip(counts.max(initial=0) - 1, 1, config.longest)),
         tokens=tokens,
         dropout=config.dropout or _dropout(histories),
-        negatives=0 if histories.n_items <= config.full_softmax_up_to else config.negatives,
+        negatives=0 if histories.n_items <= _full_up_to(config) else config.negatives,
         round_steps=round_steps,
         rounds=steps // round_steps,
         held=held,
     )
+
+
+def _full_up_to(config: "SasRecConfig") -> int:
+    """Items: on a GPU a whole catalogue costs little, and finds more than a sample (benchmarks/quality.md)."""
+    return config.full_softmax_on_cuda_up_to if config.device.startswith("cuda") else config.full_softmax_up_to
 
 
 def _dropout(histories: Histories) -> float:

@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from features.errors import BadInput
 from models.arrays import Int32
 from models.histories import Histories, History
 from models.interactions import IdMap, Interactions
@@ -20,6 +22,7 @@ from models.sasrec.net import Encoder, Net, Objective
 from models.sasrec.plan import planned
 
 ITEMS = 24
+SHORT = SasRecConfig(embedding_size=16, dropout=0.1, epochs=2)
 QUICK = SasRecConfig(embedding_size=32, dropout=0.1, epochs=12, temperature=0.1)
 
 
@@ -145,6 +148,59 @@ def test_items_with_few_events_are_hidden_more() -> None:
     rare, common = (planned(circle(users=users).histories, SasRecConfig()) for users in (30, 4_000))
     assert rare.dropout == pytest.approx(0.5)  # 7.5 events an item
     assert common.dropout == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("device", "items", "negatives"), [("cpu", 4_001, 1_024), ("cuda", 50_000, 0), ("cuda", 50_001, 1_024)]
+)
+def test_on_cuda_much_larger_catalogues_get_a_full_softmax(device: str, items: int, negatives: int) -> None:
+    histories = Histories.of([walk(1, 2, 3)], items)
+    assert planned(histories, SasRecConfig(device=device, negatives=1_024)).negatives == negatives
+
+
+@pytest.fixture(scope="module")
+def pair() -> SasRec:
+    return SasRec(replace(SHORT, members=2), seed=3).fit(circle())
+
+
+def test_members_score_as_the_mean_of_single_fits(pair: SasRec) -> None:
+    histories = circle().histories
+    singles = [SasRec(SHORT, seed).fit(circle()) for seed in (6, 7)]
+    first, second = (single.scores(histories) for single in singles)
+    assert np.abs(first - second).max() > 0.1  # not one network twice
+    np.testing.assert_allclose(pair.scores(histories), (first + second) / 2, atol=1e-5)
+    assert pair.facts["validation_mrr"] == np.mean([single.facts["validation_mrr"] for single in singles])
+
+
+def test_members_answer_one_history_as_many_and_after_loading_as_before(pair: SasRec, tmp_path: Path) -> None:
+    pair.save(tmp_path)
+    again = SasRec.load(tmp_path)
+    asked = walk(3, 4, 5, 6)
+    assert again.params["members"] == 2
+    for model in (pair, again):
+        rows, scores = model.recommend_one(asked, 3)
+        many, expected = pair.recommend(Histories.of([asked], ITEMS), 3)
+        assert rows.tolist() == many[0].tolist()
+        np.testing.assert_allclose(scores, expected[0], rtol=1e-5)
+    np.testing.assert_array_equal(again.scores(circle().histories), pair.scores(circle().histories))
+
+
+def test_equal_seeds_give_equal_members(pair: SasRec) -> None:
+    again = SasRec(replace(SHORT, members=2), seed=3).fit(circle())
+    np.testing.assert_array_equal(again.scores(circle().histories), pair.scores(circle().histories))
+
+
+def test_progress_is_that_of_all_members() -> None:
+    told: list[tuple[int, int]] = []
+    SasRec(replace(SHORT, members=2, patience=1)).fit(circle(), lambda *step: told.append(step))
+    assert [done for done, _ in told] == list(range(1, len(told) + 1))
+    assert told[-1] == (len(told), len(told))
+
+
+def test_no_members_are_refused() -> None:
+    with pytest.raises(BadInput, match="1 or more") as caught:
+        SasRec(replace(SHORT, members=0)).fit(circle())
+    assert caught.value.field == "members"
 
 
 def test_a_source_without_order_is_learned_in_every_order() -> None:
