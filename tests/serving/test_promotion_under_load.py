@@ -59,7 +59,7 @@ def test_no_answer_is_lost_or_mixed_while_the_champion_moves(shop: World) -> Non
     found = measure(shop, swaps=4, seconds=12, rate=40)
     assert len(found.answers) == 480
     assert found.failed == {}
-    assert found.mixed == 0
+    assert found.mixed == []
     assert [what for what, _, _ in found.moves] == ["rollback", "promotion"] * 2
     assert found.swapped == 2 * 4
     assert {answer.version for answer in found.answers} == {TRIED, CHAMPION}
