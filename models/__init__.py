@@ -54,6 +54,16 @@ def create(name: str, seed: int = 0, params: Mapping[str, object] | None = None)
     return kind(kind.settings(**(params or {})), seed)
 
 
+def placed(name: str, device: str, params: Mapping[str, object] | None = None) -> dict[str, object]:
+    """The parameters with the device to train on, whatever they said of it, for a model that can be trained on several.
+
+    Args:    name: of any model, also one that is not of slates.
+    """
+    kind = MODELS.get(name)
+    known = () if kind is None else [field.name for field in fields(kind.settings)]
+    return {**(params or {}), **({"device": device} if "device" in known else {})}
+
+
 def parameters(name: str, logged: Mapping[str, str]) -> dict[str, object]:
     """The fields of a model's configuration from their texts, as a registry keeps them; others are left out."""
     found: dict[str, object] = {}

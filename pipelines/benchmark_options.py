@@ -6,6 +6,7 @@ from typing import get_args
 from features.errors import BadInput
 from features.events import FILE_ALIASES
 from models import MODELS
+from models.device import check_device
 from models.spaces import SPACES, space_of
 from training.splits import Fit, Protocol
 from training.tuning import Goal
@@ -21,7 +22,8 @@ class Options:
 
     `target_event`: only such interactions are to be found. `seeds`: so many from `seed` on. `compare`: the model whose
     difference to each other one is given. `tune`: so many trials on validation before each model is measured, 0 for the
-    defaults; `tune_for`: the metric they raise, ndcg at the largest k where nothing is said.
+    defaults; `tune_for`: the metric they raise, ndcg at the largest k where nothing is said. `device`: where models are
+    trained that can be trained on several.
     """
 
     protocol: Protocol
@@ -36,6 +38,7 @@ class Options:
     compare: str = ""
     tune: int = 0
     tune_for: str = ""
+    device: str = "cpu"
 
     @property
     def masked(self) -> bool:
@@ -79,6 +82,7 @@ class Options:
             raise BadInput("--holdout must be longer than nothing, for example 30d", "holdout")
         if self.seeds < 1:
             raise BadInput("--seeds is how many fits are averaged, 1 or more", "seeds")
+        check_device(self.device)
         self._check_models()
 
     def _check_models(self) -> None:

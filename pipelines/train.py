@@ -14,7 +14,8 @@ import pandas as pd
 from features.errors import BadInput
 from features.items import Item
 from features.offline import EventLog
-from models import MODELS, parameters
+from models import MODELS, parameters, placed
+from models.device import check_device
 from models.ranker import Ranker
 from models.registry import CHALLENGER, Registry, Version
 from models.registry.trail import trail
@@ -56,7 +57,7 @@ class Job:
     temporary files, and one where models are kept that were fetched; the event log, which models of customers read for
     themselves; what is known of items; and the models that may serve slates, the first with a champion is what a
     ranker gets its candidates from; how many configurations of a model of slates are tried first, and the file that
-    keeps them.
+    keeps them; and where models are trained that can be trained on several devices, the champion's recipe too.
     """
 
     registry_url: str
@@ -69,6 +70,7 @@ class Job:
     slates: Sequence[str] = ()
     tune: int = 0
     studies: Path | None = None
+    device: str = "cpu"
 
 
 def train(
@@ -80,14 +82,16 @@ def train(
     Raises:  BadInput: an unknown model, or data that nothing can be learned from; Unavailable: no registry.
     """
     wanted = _wanted(names)
+    check_device(job.device)
     if job.tune and MODELS.keys().isdisjoint(wanted):
         raise BadInput(f"only models of slates can be tuned: {', '.join(MODELS)}", "tune")
+    recipes = [Recipe(name, seed, placed(name, job.device)) for name in wanted]
     with Registry(job.registry_url) as registry:
         registry.ping()  # before the work, not after it
         data = inputs.digest_of(interactions)
         if list(names) != [ALL]:
-            return [_train(registry, Recipe(name, seed), interactions, data, job, progress) for name in wanted]
-        return [_tried(registry, Recipe(name, seed), interactions, data, job, progress) for name in wanted]
+            return [_train(registry, recipe, interactions, data, job, progress) for recipe in recipes]
+        return [_tried(registry, recipe, interactions, data, job, progress) for recipe in recipes]
 
 
 def _tried(
@@ -135,9 +139,12 @@ def _tuned(recipe: Recipe, frame: pd.DataFrame, job: Job, told: Told | None) -> 
     split, target = trainer.holdout(datasets.checked(frame), job.holdout_ms)
     aside = validation(split, "time-split", job.holdout_ms, None if target == "any" else target)
     goal = Goal(mask=False)
-    study = tuning.study_name(recipe.name, aside, goal, recipe.seed, {})
+    fixed = recipe.params or {}
+    study = tuning.study_name(recipe.name, aside, goal, recipe.seed, {}, fixed)
     on_trial = runs.trials(job.registry_url, recipe.name, study)
-    best = tuning.tune(recipe.name, aside, goal, job.tune, recipe.seed, job.studies, told, on_trial, weigh=False)
+    best = tuning.tune(
+        recipe.name, aside, goal, job.tune, recipe.seed, job.studies, told, on_trial, weigh=False, fixed=fixed
+    )
     return replace(recipe, params=best.params)
 
 
@@ -150,7 +157,7 @@ def _maker(name: str) -> "Callable[..., tuple[Registrable, dict[str, str]]]":
 def _of_items(
     registry: Registry, recipe: Recipe, frame: pd.DataFrame, job: Job, told: Told | None
 ) -> tuple[Registrable, dict[str, str]]:
-    rival, against = _rival(registry, recipe)
+    rival, against = _rival(registry, recipe, job.device)
     fitted = trainer.train(recipe, frame, job.holdout_ms, rival, told, catalogue=job.catalogue)
     return runs.recommender(fitted), {} if rival is None else {"kindred.compared_with": against}
 
@@ -172,22 +179,25 @@ def _of_candidates(
     """A ranker of what the champion of slates finds; of ALS where there is no champion yet."""
     until, champions = int(frame["timestamp"].max()) + 1, (registry.champion(name) for name in job.slates)
     champion = next((each for each in champions if each is not None), None)
-    base = Recipe("als", recipe.seed) if champion is None else _recipe_of(registry, champion, recipe.seed)
+    base = Recipe("als", recipe.seed) if champion is None else _recipe_of(registry, champion, recipe.seed, job.device)
     given = ranking.Given(job.log, frame, until, job.holdout_ms, base, job.catalogue, recipe.seed, told)
     return ranking.train(given), {} if champion is None else {"kindred.follows": champion.version}
 
 
-def _recipe_of(registry: Registry, version: Version, seed: int) -> Recipe:
+def _recipe_of(registry: Registry, version: Version, seed: int, device: str) -> Recipe:
+    """A version's recipe, for this machine: where it was trained then may not be here."""
     logged = registry.params(version)
-    return Recipe(version.name, int(logged.get("seed", seed)), parameters(version.name, logged))
+    return Recipe(
+        version.name, int(logged.get("seed", seed)), placed(version.name, device, parameters(version.name, logged))
+    )
 
 
-def _rival(registry: Registry, recipe: Recipe) -> tuple[Recipe | None, str]:
+def _rival(registry: Registry, recipe: Recipe, device: str) -> tuple[Recipe | None, str]:
     """The champion's configuration, to be fitted on the same window: its files know the days that are measured on."""
     champion = registry.champion(recipe.name)
     if champion is None:
         return None, ""
-    return _recipe_of(registry, champion, recipe.seed), champion.version
+    return _recipe_of(registry, champion, recipe.seed, device), champion.version
 
 
 def _wanted(names: Sequence[str]) -> list[str]:

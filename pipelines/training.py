@@ -27,10 +27,12 @@ def train_models(
     seed: int,
     progress: Callable[[int, int], None],
     tune: int = 0,
+    device: str = "cpu",
 ) -> list[Trained]:
     """Train on the event log's interactions within the window (ms UTC).
 
-    Args:    tune: how many configurations of each model of slates are tried first, on the window before the holdout.
+    Args:    tune: how many configurations of each model of slates are tried first, on the window before the holdout;
+             device: where models are trained that can be trained on several.
     Raises:  BadInput: there are none; and as pipelines.train.
     """
     log = EventLog(settings.data)
@@ -50,6 +52,7 @@ def train_models(
         settings.models,
         tune,
         settings.data / "studies.db",
+        device,
     )
     return train(names, frame, job, lambda _name, done, total: progress(done, total), seed)
 

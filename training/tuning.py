@@ -77,23 +77,25 @@ def tune(
     progress: Progress | None = None,
     on_trial: OnTrial | None = None,
     weigh: bool = True,
+    fixed: Mapping[str, object] | None = None,
 ) -> Tuned:
     """Try `trials` configurations, counting those that the storage has of the same study already.
 
     Args:    split: of validation, as training.validation.validation() carves it; storage: an SQLite file, made where it
              is absent, None keeps nothing; progress: counts trials; on_trial: told of each after it has ended, with
-             its state `COMPLETE`, `PRUNED` or `FAIL`; weigh: look for the events' weights too.
+             its state `COMPLETE`, `PRUNED` or `FAIL`; weigh: look for the events' weights too; fixed: parameters that
+             every trial has, such as a device.
     Raises:  BadInput: nothing to tune, or no trial could be fitted.
     """
     space_of(name)
     goal.k  # noqa: B018 - a metric that isn't one is said before anything is opened
     weights = weight_ranges(split.fit) if weigh else {}
-    study = _study(name, split, goal, seed, weights, storage)
+    study = _study(study_name(name, split, goal, seed, weights, fixed), name, seed, weights, storage)
     done = sum(trial.state.is_finished() for trial in study.trials)
     if progress is not None and done:
         progress(min(done, trials), trials)
     tell = partial(_told, progress=progress, on_trial=on_trial, trials=trials)
-    objective = partial(_objective, name=name, weights=weights, split=split, goal=goal, seed=seed)
+    objective = partial(_objective, name=name, weights=weights, split=split, goal=goal, seed=seed, fixed=fixed or {})
     study.optimize(objective, n_trials=max(0, trials - done), catch=(KindredError,), callbacks=[tell])
     return _best(study)
 
@@ -115,24 +117,30 @@ def weighed(split: Split, weights: Mapping[str, float] | None) -> Split:
     return replace(split, fit=fit, known=fit if split.known is split.fit else datasets.weighed(split.known, weights))
 
 
-def study_name(name: str, split: Split, goal: Goal, seed: int, weights: Mapping[str, Range]) -> str:
-    """A name that only the same data, protocol, goal, model and ranges share."""
+def study_name(
+    name: str,
+    split: Split,
+    goal: Goal,
+    seed: int,
+    weights: Mapping[str, Range],
+    fixed: Mapping[str, object] | None = None,
+) -> str:
+    """A name that only the same data, protocol, goal, model, ranges and fixed parameters share."""
     digest = hashlib.sha256()
     for frame in (split.fit, split.known, split.test):
         digest.update(repr(list(frame.columns)).encode())
         digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
-    digest.update(
-        repr((goal, seed, sorted(space_of(name).ranges.items()), defaults_of(name), sorted(weights.items()))).encode()
-    )
+    tried = (sorted(space_of(name).ranges.items()), defaults_of(name), sorted(weights.items()))
+    digest.update(repr((goal, seed, *tried, *sorted((fixed or {}).items()))).encode())
     return f"{name}-{digest.hexdigest()[:16]}"
 
 
-def _study(name: str, split: Split, goal: Goal, seed: int, weights: Mapping[str, Range], storage: Path | None) -> Any:
+def _study(called: str, name: str, seed: int, weights: Mapping[str, Range], storage: Path | None) -> Any:
     optuna.logging.set_verbosity(logging.WARNING)
     if storage is not None:
         storage.parent.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
-        study_name=study_name(name, split, goal, seed, weights),
+        study_name=called,
         storage=None if storage is None else f"sqlite:///{storage}",
         direction="maximize",
         load_if_exists=True,
@@ -145,9 +153,18 @@ def _study(name: str, split: Split, goal: Goal, seed: int, weights: Mapping[str,
     return study
 
 
-def _objective(trial: Any, *, name: str, weights: Mapping[str, Range], split: Split, goal: Goal, seed: int) -> float:
+def _objective(
+    trial: Any,
+    *,
+    name: str,
+    weights: Mapping[str, Range],
+    split: Split,
+    goal: Goal,
+    seed: int,
+    fixed: Mapping[str, object],
+) -> float:
     space = space_of(name)
-    params = {each: _drawn(trial, each, within) for each, within in space.ranges.items()}
+    params = dict(fixed) | {each: _drawn(trial, each, within) for each, within in space.ranges.items()}
     drawn = {event: float(_drawn(trial, f"{WEIGHT}{event}", within)) for event, within in weights.items()}
     if drawn:
         trial.set_user_attr("weights", all_weights(drawn))

@@ -9,7 +9,7 @@ import typer
 from features.errors import BadInput
 from features.settings import from_environment
 from pipelines import console
-from pipelines.cli.options import Event, Json, Map, Pattern, Preset, Seed, Zone, duration, listed
+from pipelines.cli.options import Device, Event, Json, Map, Pattern, Preset, Seed, Zone, duration, listed
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -38,6 +38,7 @@ def benchmark(
     compare: Annotated[str, typer.Option(help="Show the difference of each model to this one.")] = "",
     tune: Annotated[int, typer.Option(help="Trials on validation data before a model is measured.")] = 0,
     tune_for: Annotated[str, typer.Option(help="The metric to tune for; default ndcg at the largest k.")] = "",
+    device: Device = "cpu",
     json: Json = False,
 ) -> None:
     """Any model on any interaction file, under full ranking."""
@@ -64,6 +65,7 @@ def benchmark(
         compare=compare,
         tune=tune,
         tune_for=tune_for,
+        device=device,
     )
     best: dict[str, Any] = {}
     storage = from_environment().data / "tuning.db" if tune else None

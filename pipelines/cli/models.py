@@ -9,7 +9,7 @@ import typer
 from features.errors import BadInput, KindredError
 from features.settings import from_environment
 from pipelines import console
-from pipelines.cli.options import Json, Seed, day, duration, now, who
+from pipelines.cli.options import Device, Json, Seed, day, duration, now, who
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,15 +30,18 @@ def train(
     holdout: Annotated[str, typer.Option(help="The last part, to measure on, for example 30d.")] = "30d",
     tune: Annotated[int, typer.Option(min=0, help="Try so many configurations first, on the window before.")] = 0,
     seed: Seed = 0,
+    device: Device = "cpu",
     json: Json = False,
 ) -> None:
     """Fit, measure on what came later, register as a challenger."""
+    from models.device import check_device
     from pipelines.embedded import parts
     from pipelines.training import COLUMNS, train_models, trained_rows
 
+    check_device(device)  # before anything is started for it
     window = (day(since, "since"), day(until, "until"))
     with parts(from_environment(), "mlflow") as settings, console.progress("training") as bar:
-        trained = train_models(settings, model, window, duration(holdout), seed, bar, tune)
+        trained = train_models(settings, model, window, duration(holdout), seed, bar, tune, device)
     if json:
         console.as_json(trained)
     else:

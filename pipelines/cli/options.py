@@ -23,6 +23,7 @@ Currency = Annotated[str, typer.Option(help="ISO code of prices that name none."
 Zone = Annotated[str, typer.Option("--timezone", help="Zone of times that carry none; default UTC.")]
 Pattern = Annotated[str, typer.Option(help="Only ids that match are items; other lines are charges.")]
 Categories = Annotated[Path | None, typer.Option(help="CSV keyword,category for items without a category.")]
+Device = Annotated[str, typer.Option(help="cpu, or cuda to train sasrec on a GPU.")]
 Seed = Annotated[int, typer.Option(help="Equal seeds give equal results.")]
 
 

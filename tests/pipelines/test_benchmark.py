@@ -175,6 +175,7 @@ def test_a_target_event_may_be_named_as_in_the_file() -> None:
         ({"ks": (0,)}, "k"),
         ({"holdout_ms": 0}, "holdout"),
         ({"fit": "loose"}, "fit"),
+        ({"device": "abacus"}, "device"),
     ],
 )
 def test_an_option_that_does_not_fit_is_named(changed: dict[str, object], field: str) -> None:

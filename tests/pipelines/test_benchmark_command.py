@@ -19,6 +19,11 @@ def ran(*words: str) -> Any:
     return json.loads(done.stdout)
 
 
+def orders(folder: Path) -> str:
+    two_tastes(days=20).to_csv(folder / "orders.csv", index=False)
+    return str(folder / "orders.csv")
+
+
 def test_sessions_and_prefixes_need_no_more_than_their_files(tmp_path: Path) -> None:
     (tmp_path / "sessions.csv").write_text("session,item_id,position\n1,x,0\n1,y,1\n2,x,0\n", encoding="utf-8")
     (tmp_path / "prefixes.csv").write_text("prefix,next_item_id\ny,x\nx y,x\n", encoding="utf-8")
@@ -29,11 +34,15 @@ def test_sessions_and_prefixes_need_no_more_than_their_files(tmp_path: Path) -> 
 
 def test_what_was_tuned_stands_beside_what_it_gave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KINDRED_DATA", str(tmp_path / "data"))
-    two_tastes(days=20).to_csv(tmp_path / "orders.csv", index=False)
-    words = ("--interactions", str(tmp_path / "orders.csv"), "--protocol", "time-split", "--holdout", "5d", "--no-mask")
+    words = ("--interactions", orders(tmp_path), "--protocol", "time-split", "--holdout", "5d", "--no-mask")
     found = ran(*words, "--models", "trending", "--tune", "2", "--tune-for", "hr@10")
     assert found["trending"]["tuned"].keys() == {"half_life_days", "weights"}
     assert (tmp_path / "data" / "tuning.db").is_file()
+
+
+def test_a_device_may_be_named(tmp_path: Path) -> None:
+    words = ("--interactions", orders(tmp_path), "--protocol", "leave-last-out", "--models", "sasrec,als", "--k", "5")
+    assert ran(*words, "--device", "cpu").keys() == {"sasrec", "als"}
 
 
 def test_no_file_is_wrong_usage() -> None:
