@@ -84,7 +84,7 @@ SPACES: dict[str, Space] = {
             "embedding_size": Choice((32, 64, 128)),
             "blocks": Choice((1, 2, 3)),
             "temperature": Range(0.03, 0.2, log=True),
-            "negatives": Choice((512, 1024, 2048)),
+            "negatives": Choice((1024, 2048, 3840)),
             "learning_rate": Range(0.001, 0.01, log=True),
             "dropout": Choice((0.0, 0.2, 0.35, 0.5)),  # 0 is what the data say
         }

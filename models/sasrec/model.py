@@ -45,7 +45,7 @@ class SasRecConfig:
     dropout: float = 0.0
     longest: int = 200
     temperature: float = 0.07
-    negatives: int = 1024
+    negatives: int = 3_840  # with 4,096 a batch's logits are 32 MiB: slower, malloc gives such back each time
     beta: float = 0.75
     full_softmax_up_to: int = 4_000
     full_softmax_on_cuda_up_to: int = 50_000
