@@ -192,7 +192,9 @@ async def one(client: httpx.AsyncClient, customer: str) -> Answer:
 def told(found: Found) -> list[str]:
     """The figures as lines."""
     took = np.array([(answer.came - answer.sent) * 1000 for answer in found.answers])
-    lines = [f"{len(found.answers)} answers, {sum(found.failed.values())} failed, {len(found.mixed)} mixed"]
+    span = max(answer.sent for answer in found.answers) - min(answer.sent for answer in found.answers)
+    failed, mixed = sum(found.failed.values()), len(found.mixed)
+    lines = [f"{len(found.answers)} answers, asked for in {span:.0f} s, {failed} failed, {mixed} mixed"]
     lines += [f"  {count} times {what}" for what, count in found.failed.most_common()]
     lines += [f"  {count} without {', '.join(what)}, and said so" for what, count in found.degraded.most_common()]
     lines += [f"  mixed: {answer}, not {found.slates[answer.version, answer.customer]}" for answer in found.mixed]
