@@ -74,6 +74,12 @@ class Blend:
         return next(iter(self._members.values())).items
 
     @property
+    def members(self) -> dict[str, Model]:
+        """The fitted members that count, by name."""
+        self._check_fitted()
+        return dict(self._members)
+
+    @property
     def params(self) -> dict[str, float | int | str]:
         """Its configuration and seed."""
         return {**asdict(self._config), "members": ",".join(self._config.members), "seed": self._seed}
