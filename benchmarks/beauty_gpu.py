@@ -1,7 +1,7 @@
 """Amazon Beauty with a large sasrec, alone and in the blend: `python -m benchmarks.beauty_gpu --device cuda`.
 
 Leave-last-out, strict, everybody asked, known items masked: as `kindred benchmark` measures it. The configuration was
-chosen on validation (benchmarks/quality.md, "On a GPU"). A CPU takes hours for what a card does in five minutes.
+chosen on validation (benchmarks/quality.md, "On a GPU"). On a card it takes minutes; on a CPU it was not tried.
 """
 
 import argparse
