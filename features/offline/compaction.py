@@ -1,5 +1,6 @@
 """Small files of a log become large ones: runs of them are merged, and those that were replaced go after a while."""
 
+import os
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterator
 from heapq import heapify, heappop, heappush
@@ -38,9 +39,9 @@ def compact(there: list[Segment], now_ms: int, partitions: Collection[int] | Non
     mine = _of(there, partitions)
     planned = planned_of(there)
     read = {segment.path for segment in planned}
-    over = [path for path, held in mine.items() if path not in read and _replaced_at(held, there) < now_ms - KEEP_MS]
-    for path in over:
-        path.unlink(missing_ok=True)
+    for path in mine.keys() - read:
+        if _replaced_at(path) < now_ms - KEEP_MS:
+            path.unlink(missing_ok=True)
     merged = 0
     dated: dict[Path, list[File]] = defaultdict(list)
     for path, segments in _grouped(planned).items():
@@ -66,15 +67,12 @@ def _grouped(segments: list[Segment]) -> dict[Path, list[Segment]]:
     return found
 
 
-def _replaced_at(dead: list[Segment], there: list[Segment]) -> float:
-    """When all that a replaced file held stood in others, ms UTC; never, where one offset took several."""
-    return max(_written_at(segment, there) for segment in dead)
-
-
-def _written_at(dead: Segment, there: list[Segment]) -> float:
-    whole = [s for s in there if s.partition == dead.partition and s.start <= dead.start and s.end >= dead.end]
-    written = [segment.path.stat().st_mtime * 1000 for segment in whole if segment.path != dead.path]
-    return min(written, default=float("inf"))
+def _replaced_at(path: Path) -> float:
+    """When a file was merged into another, ms UTC; when it was written, where other writers' files cover it."""
+    try:
+        return path.stat().st_mtime * 1000
+    except FileNotFoundError:  # another worker was faster
+        return float("inf")
 
 
 def _in_order(files: list[File]) -> Iterator[File]:
@@ -131,6 +129,8 @@ def _merge(run: list[File]) -> None:
     table = pa.concat_tables([_read(file) for file in run], promote_options="default")
     table = table.take(np.lexsort((table["offset"].to_numpy(), table["partition"].to_numpy())))
     ordered = [parts[partition] for partition in sorted(parts)]
+    for file in run:
+        os.utime(file.path)  # from now on it counts as replaced
     for some in fitting(ordered):
         mine = ordered[some.start : some.stop]
         begin, end = np.searchsorted(

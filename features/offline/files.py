@@ -10,13 +10,13 @@ import re
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 FEW = 20_000  # rows of a group at least
-SMALL = 1_000  # rows that dictionaries cost more time than they save room
+SMALL = 1_000  # rows that dictionaries and compression cost more time than they save room
 MIXED = "mixed"  # what the name of a file of several partitions begins with
 LONGEST = 230  # letters of a name; file systems take 255 bytes
 _ONE = re.compile(r"(\d{3,})-(\d{15})-(\d{15})\.parquet")
@@ -76,15 +76,30 @@ def put(path: Path, table: pa.Table) -> None:
     _make(path.parent)
     temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
     try:
-        large = table.num_rows > SMALL
-        parts = len(parts_of(path.name))
-        # Who reads one partition of many finds it in few groups.
-        group = max(FEW, table.num_rows // parts) if parts > 1 else None
-        pq.write_table(table, temporary, compression="zstd", use_dictionary=large, row_group_size=group)
-        flush(temporary)
+        with temporary.open("xb") as file:
+            if table.num_rows > SMALL:
+                _large(table, path.name, file)
+            else:
+                file.write(_small(table))
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _small(table: pa.Table) -> pa.Buffer:
+    """What costs least: it is merged into a larger file soon."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="none", use_dictionary=False)
+    return sink.getvalue()
+
+
+def _large(table: pa.Table, name: str, file: BinaryIO) -> None:
+    parts = len(parts_of(name))
+    # Who reads one partition of many finds it in few groups.
+    group = max(FEW, table.num_rows // parts) if parts > 1 else None
+    pq.write_table(table, file, compression="zstd", row_group_size=group)
 
 
 def flush(path: Path) -> None:

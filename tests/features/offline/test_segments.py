@@ -1,6 +1,7 @@
 """Segments: every offset once, whatever files there are and whoever writes them."""
 
 import os
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -113,6 +114,17 @@ def test_compaction_leaves_one_file_and_readers_that_planned_before_can_still_re
     assert file_count(log) == 1
 
 
+def test_a_file_that_is_merged_long_after_it_was_written_stays_for_those_who_planned_with_it(tmp_path: Path) -> None:
+    log = Segments(tmp_path / "s")
+    for at in range(2):
+        write(log, at, at + 1)
+    for path in log.folder.glob("*/*"):
+        os.utime(path, (0, 0))
+    log.compact(DATE)
+    log.compact(int(time.time() * 1000))
+    assert file_count(log) == 3
+
+
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_reader_goes_on_after_its_files_were_replaced_and_taken_away(tmp_path: Path, whole: bool) -> None:
     log = Segments(tmp_path / "s")
@@ -163,12 +175,12 @@ def test_a_half_written_file_is_never_seen_and_leaves_nothing(tmp_path: Path, mo
     log = Segments(tmp_path / "s")
     write(log, 0, 1)
 
-    def torn(_table: pa.Table, where: Path, **_: object) -> None:
-        Path(where).write_bytes(b"PAR1 and then the power went")
+    def torn(descriptor: int) -> None:
+        os.ftruncate(descriptor, 100)
         raise OSError("no space left")
 
     with monkeypatch.context() as patch:
-        patch.setattr(pq, "write_table", torn)
+        patch.setattr(os, "fsync", torn)
         with pytest.raises(OSError, match="no space"):
             write(log, 1, 2)
     assert offsets(log) == [(0, 0)]
