@@ -22,6 +22,8 @@ VARIABLES: dict[str, str] = {
     "KINDRED_CATEGORY_SHARE": "most of a slate that one category may take, 0.01 to 1; default 1, no bound",
     "KINDRED_BUCKETS": "number of state buckets, fixed for life; a multiple of the partitions; default 64",
     "KINDRED_REQUIRE_GATES": "`1` serves no champion that was set by hand: the one before goes on",
+    "KINDRED_WATCH_MINUTES": "how long a champion is watched after its promotion, to go back by itself where it does "
+    "worse than the one before; 0 to 1440, 0 watches none, default 30",
     "KINDRED_MLFLOW_SECRET": "secret that MLflow signs its webhooks with; empty takes none",
     "KINDRED_MOST_IN_FLIGHT": "slates, and likewise events, that a service worker answers at once; more get a 429; "
     "default 200",
@@ -46,6 +48,7 @@ class Settings:
     category_share: float = 1.0
     buckets: int = 64
     require_gates: bool = False
+    watch_minutes: int = 30
     mlflow_secret: str = field(default="", repr=False)
     demo: bool = False
     most_in_flight: int = 200
@@ -70,6 +73,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         exploration=_share("KINDRED_EXPLORATION", values.get("KINDRED_EXPLORATION") or "0.05", 0.0, 0.5),
         category_share=_share("KINDRED_CATEGORY_SHARE", values.get("KINDRED_CATEGORY_SHARE") or "1", 0.01, 1.0),
         require_gates=_flag("KINDRED_REQUIRE_GATES", values.get("KINDRED_REQUIRE_GATES", "")),
+        watch_minutes=_count("KINDRED_WATCH_MINUTES", values.get("KINDRED_WATCH_MINUTES") or "30", 0, 1_440),
         mlflow_secret=values.get("KINDRED_MLFLOW_SECRET", ""),
         buckets=_count("KINDRED_BUCKETS", values.get("KINDRED_BUCKETS") or "64"),
         demo=_flag("KINDRED_DEMO", values.get("KINDRED_DEMO", "")),
@@ -90,6 +94,7 @@ def to_environment(settings: Settings) -> dict[str, str]:
         "KINDRED_CATEGORY_SHARE": str(settings.category_share),
         "KINDRED_BUCKETS": str(settings.buckets),
         "KINDRED_REQUIRE_GATES": "1" if settings.require_gates else "",
+        "KINDRED_WATCH_MINUTES": str(settings.watch_minutes),
         "KINDRED_MLFLOW_SECRET": settings.mlflow_secret,
         "KINDRED_DEMO": "1" if settings.demo else "",
         "KINDRED_MOST_IN_FLIGHT": str(settings.most_in_flight),
@@ -133,9 +138,9 @@ def _servers(value: str) -> str:
     return value
 
 
-def _count(name: str, value: str) -> int:
-    if not value.isdecimal() or not 0 < int(value[:9]) <= MOST:
-        raise BadSetting(f"{name} must be a whole number from 1 to {MOST}, got {_shown(value)}", name)
+def _count(name: str, value: str, least: int = 1, most: int = MOST) -> int:
+    if not value.isdecimal() or not least <= int(value[:9]) <= most:
+        raise BadSetting(f"{name} must be a whole number from {least} to {most}, got {_shown(value)}", name)
     return int(value)
 
 

@@ -53,12 +53,13 @@ def promote(
     cache: Path,
     why: str = "",
     parity: Parity | None = None,
+    watch_ms: int = 0,
     told: Callable[[], None] = lambda: None,
 ) -> Promotion:
     """Move `champion` to the version if every gate passes, or if forced, which the trail then says.
 
     Args:    who, why: for the trail; now: ms UTC; cache: where files are fetched to, the same folder that serving uses;
-             parity: what was found of the live state, None where there is none; told: as crown().
+             parity: what was found of the live state, None where there is none; watch_ms, told: as crown().
     Raises:  BadInput: there is no such version; BrokenArtifact: its files are damaged, which no force overrides;
              Overtaken: somebody else moved the alias meanwhile.
     """
@@ -77,7 +78,7 @@ def promote(
             why=why,
             origin=",".join(candidate.aliases),
         )
-        crown(registry, candidate, previous, entry, told=told)
+        crown(registry, candidate, previous, entry, watch_ms=watch_ms, told=told)
     return Promotion(name=name, version=version, previous=previous, promoted=promoted, gates=found)
 
 

@@ -3,12 +3,22 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from features.errors import Overloaded, Unavailable
-from features.online import AWAY, TrialCounts, answers, canary_trial, connect, shadow_trial, tell_of_model
+from features.online import (
+    AWAY,
+    TrialCounts,
+    answers,
+    canary_trial,
+    connect,
+    shadow_trial,
+    tell_of_model,
+    watch_trial,
+)
 from features.settings import Settings
-from models.registry import SHADOW, Registry, Standing
+from models.registry import CHAMPION, Registry, Standing
 from pipelines import console
 from pipelines.embedded import is_running, parts
 from pipelines.parity import Parity, parity
@@ -49,7 +59,7 @@ class Access:
             console.warn(f"services will see it a moment later: {error}")
 
     def trials(self, names: Iterable[str]) -> list[str]:
-        """How canaries and shadows do, a line each; none where no Redis holds their counts."""
+        """How canaries, shadows and watched champions do, a line each; none where no Redis holds their counts."""
         if not self.settings.redis:
             return []
         with answers(self.settings.redis):
@@ -62,23 +72,28 @@ def _trials(standing: Standing, counts: TrialCounts) -> Iterator[str]:
     if trial := standing.trial:
         found = counts.read(canary_trial(standing.name, trial.version, trial.at))
         yield f"canary {standing.name} {trial.version}: {_arms(found)}"
-    if version := standing.aliases.get(SHADOW):
-        found = counts.read(shadow_trial(standing.name, version))
+    if trial := standing.shadow:
+        found = counts.read(shadow_trial(standing.name, trial.version, trial.at))
         answers_, shown = found.get("shadow:answers", 0), found.get("shadow:items", 0)
         overlap = f"{found.get('shadow:shared', 0) / shown:.2f}" if shown else "unknown"
         failed = found.get("shadow:errors", 0)
-        yield f"shadow {standing.name} {version}: {answers_} answers, overlap {overlap}, {failed} failed"
+        yield f"shadow {standing.name} {trial.version}: {answers_} answers, overlap {overlap}, {failed} failed"
+    record = standing.record
+    if record is not None and record.until and standing.aliases.get(CHAMPION) == record.version:
+        new = counts.read(watch_trial(standing.name, record.version, record.at))
+        before = counts.before(standing.name, record.previous, record.at)
+        moment = f"{datetime.fromtimestamp(record.until / 1000, UTC):%Y-%m-%d %H:%M}"
+        told = f"{_done(new)}; {record.previous} before: {_done(before)}"
+        yield f"champion {standing.name} {record.version}, watched until {moment} UTC: {told}"
 
 
 def _arms(found: Mapping[str, int]) -> str:
     """What both arms did, as counted."""
-    parts = []
-    for arm in ("canary", "champion"):
-        said = ", ".join(
-            f"{found.get(f'{arm}:{what}', 0)} {what}" for what in ("answers", "errors", "clicks", "orders")
-        )
-        parts.append(f"{arm} {said}")
-    return "; ".join(parts)
+    return "; ".join(f"{arm} {_done(found, f'{arm}:')}" for arm in ("canary", "champion"))
+
+
+def _done(found: Mapping[str, int], arm: str = "") -> str:
+    return ", ".join(f"{found.get(f'{arm}{what}', 0)} {what}" for what in ("answers", "errors", "clicks", "orders"))
 
 
 @contextmanager

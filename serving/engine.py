@@ -36,7 +36,7 @@ from serving.schema import (
     SimilarRequest,
 )
 from serving.shadow import Shadow as ShadowOf
-from serving.standby import Decide, Standby, plainly
+from serving.standby import Standby
 
 AFTER_S = 0.25
 AFTER_STEP_S = 0.002
@@ -89,7 +89,7 @@ class Engine:
         self.items = LiveItems(ItemReader(connect_async(settings.redis)))
         self.follower.state = replace(self.follower.state, items=self.items)
         self.exposures: Exposures | None = None
-        self.shadow: Shadow | None = ShadowOf(self.guard.counter).take
+        self.shadow: Shadow | None = ShadowOf(self.guard.tally.shadow).take
 
     async def start(self) -> None:
         """Connect and load; returns once everything that can be read has been read."""
@@ -114,8 +114,8 @@ class Engine:
         degraded = set(self.follower.missing)
         profile = await self._profile(request, merge, degraded)
         asked = _asked_for(request, profile, self.now())
-        state, asked, decision = await self._decided(profile, asked, self.guard.decide, degraded)
-        answer = _answer(self.new_id(), asked, decision, degraded, assigned(state))
+        state, asked, decision = await self._decided(profile, asked, degraded)
+        answer = self._answer(state, asked, decision, degraded)
         served = Served(
             answer.request_id, request.user_id, request.anonymous_id, state, asked, decision, answer.degraded
         )
@@ -128,8 +128,8 @@ class Engine:
         degraded = set(self.follower.missing)
         profile = await self._profile(request, merge, degraded)
         asked = _asked_of(request, profile, self.now())
-        state, asked, decision = await self._decided(profile, asked, plainly, degraded)
-        answer = _answer(self.new_id(), asked, decision, degraded)
+        state, asked, decision = await self._decided(profile, asked, degraded)
+        answer = self._answer(state, asked, decision, degraded)
         self._log(
             Served(answer.request_id, request.user_id, request.anonymous_id, state, asked, decision, answer.degraded)
         )
@@ -147,28 +147,32 @@ class Engine:
             context=request.context,
             explain=request.debug,
         )
-        state, decision = self.standby.decide(self.follower.state, asked)
-        answer = _answer(self.new_id(), asked, decision, set(self.follower.missing))
+        state, decision = self.standby.decide(self.follower.state, asked, self.guard.decide)
+        answer = self._answer(state, asked, decision, set(self.follower.missing))
         self._log(Served(answer.request_id, None, None, state, asked, decision, answer.degraded))
         return answer
 
-    async def _decided(
-        self, profile: Profile, asked: Asked, by: Decide, degraded: set[str]
-    ) -> tuple[State, Asked, Decision]:
-        """The decision; a ranker's first look at an item costs a read of its live features and a second decision."""
+    async def _decided(self, profile: Profile, asked: Asked, degraded: set[str]) -> tuple[State, Asked, Decision]:
+        """The decision of the customer's arm.
+
+        A ranker's first look at an item costs a read of its live features and a second decision, of the same arm.
+        """
         if self.follower.state.ranker is not None:
             asked = replace(asked, features=features_of(profile, asked.now))
-        state, decision = self.standby.decide(self.follower.state, asked, by)
+        state, decision = self.standby.decide(self.follower.state, asked, self.guard.decide)
         if self.items.missed and self.breaker.is_open:
             degraded.add("ranker")
         elif self.items.missed:
             try:
                 await self.items.fetch(asked.now)
-                state, decision = self.standby.decide(self.follower.state, asked, by)
+                state, decision = self.standby.decide(state, asked)
             except AWAY:
                 self.breaker.failed()
                 degraded.add("ranker")
         return state, asked, decision
+
+    def _answer(self, state: State, asked: Asked, decision: Decision, degraded: set[str]) -> RecommendResponse:
+        return _answer(self.guard.receipt(state, asked.now, self.new_id()), asked, decision, degraded, assigned(state))
 
     def _log(self, served: Served) -> None:
         self._tell("exposures", None if self.exposures is None else self.exposures.log, served)

@@ -1,7 +1,7 @@
-"""Does a canary do worse than the champion? Counts of both arms, and a test that may be looked at all the time.
+"""Does a canary do worse than the champion, or a champion than the one before? A test that may be looked at any time.
 
 Every measure is a share of answers: those that failed, those that were slow, those that nobody clicked or bought after.
-The canary is stopped where its share is worse than the champion's by more than a margin, with an error probability that
+A version is stopped where its share is worse than the other's by more than a margin, with an error probability that
 holds however often one looks (a mixture sequential probability ratio test with a normal mixture).
 
 Source:  Johari, Koomen, Pekelis, Walsh. Always Valid Inference: Continuous Monitoring of A/B Tests. 2022.
@@ -41,28 +41,41 @@ class Share(NamedTuple):
 class Measure(NamedTuple):
     """What is compared: a share that is bad when it is high, or one that is good (`reward`).
 
-    `margin` is how much worse is borne, of a reward as a part of the champion's rate; `least` answers of the canary
-    are waited for.
+    `margin` is how much worse is borne, of a reward as a part of the other's rate; `least` answers of the version that
+    is judged are waited for; `of` says of which answers it is a share.
     """
 
     name: str
     margin: float
     least: int
     reward: bool = False
+    of: str = "answers"
 
 
 MEASURES = (
     Measure("errors", 0.005, 50),
     Measure("slow", 0.05, 200),
-    Measure("clicks", 0.1, 500, reward=True),
+    Measure("clicks", 0.1, 500, reward=True, of="ripe"),
     Measure("orders", 0.1, 500, reward=True),
+)
+# Of a champion since its promotion, against another hour: more is borne, since hours differ by themselves.
+SINCE = (
+    Measure("errors", 0.01, 50),
+    Measure("slow", 0.2, 500),
+    Measure("clicks", 0.3, 1_000, reward=True, of="ripe"),
 )
 
 
 def judge(counts: Mapping[str, int]) -> tuple[Gate, ...]:
     """Each measure with the figures of both arms; one that isn't passed is a reason to stop."""
-    return tuple(_gate(measure, _share(counts, CANARY, measure), _share(counts, CHAMPION, measure), counts)
-                 for measure in MEASURES)  # fmt: skip
+    return _gates(MEASURES, counts, "champion")
+
+
+def judge_since(new: Mapping[str, int], before: Mapping[str, int]) -> tuple[Gate, ...]:
+    """The same of a champion since its promotion, against what the one before did then."""
+    arms = ((CANARY, new), (CHAMPION, before))
+    counts = {f"{arm}:{name}": count for arm, found in arms for name, count in found.items()}
+    return _gates(SINCE, counts, "before")
 
 
 def worse(canary: Share, champion: Share, margin: float) -> float:
@@ -95,14 +108,13 @@ def slow_edge(counts: Mapping[str, int]) -> int:
     return EDGES_MS[-1]
 
 
-def told(counts: Mapping[str, int]) -> str:
-    """The measures of both arms in one line."""
-    parts = [f"{gate.gate}: {gate.value}" for gate in judge(counts)]
-    return "; ".join(parts)
+def _gates(measures: tuple[Measure, ...], counts: Mapping[str, int], other: str) -> tuple[Gate, ...]:
+    pairs = ((each, _share(counts, CANARY, each), _share(counts, CHAMPION, each)) for each in measures)
+    return tuple(_gate(measure, new, old, counts, other) for measure, new, old in pairs)
 
 
 def _share(counts: Mapping[str, int], arm: str, measure: Measure) -> Share:
-    answers = counts.get(f"{arm}:answers", 0)
+    answers = counts.get(f"{arm}:{measure.of}", 0)
     if measure.name == "slow":
         edge = slow_edge(counts)
         fast = sum(counts.get(f"{arm}:ms{each}", 0) for each in EDGES_MS if each <= edge)
@@ -110,11 +122,11 @@ def _share(counts: Mapping[str, int], arm: str, measure: Measure) -> Share:
     return Share(min(answers, counts.get(f"{arm}:{measure.name}", 0)), answers)
 
 
-def _gate(measure: Measure, canary: Share, champion: Share, counts: Mapping[str, int]) -> Gate:
+def _gate(measure: Measure, canary: Share, champion: Share, counts: Mapping[str, int], other: str) -> Gate:
     bad = [Share(each.answers - each.happened, each.answers) if measure.reward else each for each in (canary, champion)]
     margin = measure.margin * champion.rate if measure.reward else measure.margin
     chance = worse(bad[0], bad[1], margin) if canary.answers >= measure.least and champion.answers else 1.0
     name = f"answers slower than {slow_edge(counts)} ms" if measure.name == "slow" else measure.name
-    value = f"{canary.happened} of {canary.answers}, champion {champion.happened} of {champion.answers}"
+    value = f"{canary.happened} of {canary.answers}, {other} {champion.happened} of {champion.answers}"
     bound = f"worse by {margin:.4g} at most, else by luck with p >= {ALPHA:g}; p is {chance:.2g}"
     return Gate(name, value, bound, chance >= ALPHA)

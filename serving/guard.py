@@ -1,4 +1,4 @@
-"""Watches a canary: picks each customer's arm, counts what both arms do, and ends what does worse than the champion.
+"""Watches what is tried and what was promoted: picks each customer's arm, and ends what does worse.
 
 Workers count in memory and add to Redis once a second; whoever of them first sees enough evidence moves the alias, by
 compare and set, with the evidence in the trail. Without Redis nothing is counted and nothing is moved.
@@ -8,29 +8,28 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable
 
 from features.errors import KindredError
 from features.events import Event
-from features.online import AWAY, TrialCounts
-from models.registry import CANARY as CANARY_ALIAS
-from models.registry.moves import accept, crown, end
-from models.registry.trail import Entry, Gate
+from features.online import AWAY, TrialCounts, watch_trial
+from models.registry.trail import Gate
 from serving.decide.asked import Asked
 from serving.decide.assignment import arm_of
 from serving.decide.decision import Decision, decide
+from serving.decide.ranking import STAGE
 from serving.decide.state import State
-from serving.evidence import CANARY, bucket, judge
+from serving.ending import end_canary, undo
+from serving.evidence import CANARY, bucket, judge, judge_since
 from serving.following import Follower
-from serving.following.plans import Trialled
-from serving.metrics import CANARY_ANSWERS, CANARY_ERRORS, ENDED
+from serving.following.plans import Plan, Trialled, Watched
+from serving.metrics import CANARY_ANSWERS, CANARY_ERRORS
+from serving.receipts import request_id
+from serving.tally import ONCE, REWARDS, Tally, arm_name
 
 EVERY_S = 1.0
 ACTING_S = 30  # of several workers that see the same evidence one acts
 PROBATION_MS = 300_000  # that a champion set by hand stands beside the last one
-WHO = "kindred (automatic)"
-REWARDS = {"Product Clicked": "clicks", "Order Completed": "orders"}
 
 logger = logging.getLogger("kindred.serving")
 
@@ -41,7 +40,8 @@ class Guard:
     def __init__(self, follower: Follower, clock: Callable[[], float] = time.perf_counter) -> None:
         self.follower = follower
         self.clock = clock
-        self.counts: dict[str, Counter[str]] = {}
+        self.tally = Tally()
+        self._by_hand: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -55,110 +55,98 @@ class Guard:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    def counter(self, trial: str) -> Counter[str]:
-        """What this worker has counted of a trial since it last added up."""
-        return self.counts.setdefault(trial, Counter())
-
     def decide(self, state: State, asked: Asked) -> tuple[State, Decision]:
         """The decision and the State that it is made from: that of the customer's arm, bound once.
 
-        Where the canary fails the champion answers, and the failure counts against the canary.
+        Where the canary fails the champion answers, and the failure counts against the canary. A ranker that fails
+        counts as a failure too: the slate is one that it was not to be.
         """
         self.follower.recent.append(asked)
         arm = arm_of(state, asked.customer)
-        if not arm.variant or arm.canary is None:
-            return arm, decide(arm, asked)
-        counts = self.counter(arm.canary.seed)
-        counts[f"{arm.variant}:answers"] += 1
-        CANARY_ANSWERS.labels(arm.variant).inc()
+        counts = self.tally.of(arm_name(arm))
+        counts["answers"] += 1
+        if arm.variant:
+            CANARY_ANSWERS.labels(arm.variant).inc()
         started = self.clock()
         try:
             decision = decide(arm, asked)
+            counts["errors"] += STAGE in decision.degraded
         except Exception:
-            counts[f"{arm.variant}:errors"] += 1
-            CANARY_ERRORS.labels(arm.variant).inc()
+            counts["errors"] += 1
+            if arm.variant:
+                CANARY_ERRORS.labels(arm.variant).inc()
             if arm.variant != CANARY:
                 raise
             logger.exception("the canary failed, the champion answers")
             arm = state
             decision = decide(state, asked)
-        counts[f"{arm.variant or CANARY}:{bucket((self.clock() - started) * 1000)}"] += 1
+        counts[bucket((self.clock() - started) * 1000)] += 1
         return arm, decision
+
+    def receipt(self, state: State, now: int, chance: str) -> str:
+        """The request_id of an answer that is made from a State; chance: random hexadecimal digits."""
+        return request_id(now, chance, arm_name(state))
 
     def note(self, event: Event) -> None:
         """Count what a customer did after an answer: a click of a slate's item, an order."""
-        reward, canary = REWARDS.get(event.name), self.follower.state.canary
-        if reward is None or canary is None:
-            return
-        arm = arm_of(self.follower.state, event.customer).variant
-        if arm:
-            self.counter(canary.seed)[f"{arm}:{reward}"] += 1
+        if event.name in REWARDS:
+            self.tally.note(event, arm_name(arm_of(self.follower.state, event.customer)), self.follower.now())
 
     async def watch(self) -> None:
         """Add up what was counted, and act on what all workers have counted."""
-        trial = self.follower.models.lineup.plan.canary
-        canary = self.follower.state.canary
-        counts, self.counts = self.counts, {}
+        plan, canary = self.follower.models.lineup.plan, self.follower.state.canary
         seed = None if canary is None else canary.seed
-        try:
-            found = await asyncio.to_thread(self._add_up, counts, seed)
-        except AWAY:
-            for name, each in counts.items():
-                self.counter(name).update(each)
-            raise
-        if trial is None or seed is None or found is None:
-            return
-        gates, since = judge(found), found.get("since", self.follower.now())
+        store = TrialCounts(self.follower.redis)
+        known = await asyncio.to_thread(store.meet, list(self.tally.arms), self.follower.now())
+        self.tally.settle(self.follower.now(), known, plan.watched)
+        await asyncio.to_thread(self.tally.send, store)
+        await asyncio.to_thread(self._clear, store, plan, seed)
+        if plan.canary is not None and seed is not None:
+            await self._judge(store, plan.canary, seed)
+        for watched in plan.watched:
+            if self.follower.now() < watched.until:
+                await self._judge_since(store, watched)
+
+    async def _judge(self, store: TrialCounts, trial: Trialled, seed: str) -> None:
+        """End a canary that does worse, and the probation of a champion that was set by hand."""
+        since = await asyncio.to_thread(store.begin, seed, self.follower.now())
+        gates = judge(await asyncio.to_thread(store.read, seed))
         failed = [gate for gate in gates if not gate.passed]
         over = trial.ungated and self.follower.now() - since >= PROBATION_MS
-        if (failed or over) and await asyncio.to_thread(TrialCounts(self.follower.redis).alone, seed, ACTING_S):
-            await asyncio.to_thread(self._end, trial, gates, failed)
+        if (failed or over) and await asyncio.to_thread(store.alone, seed, ACTING_S):
+            watch_ms = self.follower.settings.watch_minutes * 60_000
+            registry = self.follower.models.registry
+            await asyncio.to_thread(end_canary, registry, trial, gates, self.follower.now(), watch_ms)
             await self.follower.models.told(trial.key.name)
 
-    def _add_up(self, counts: dict[str, Counter[str]], seed: str | None) -> dict[str, int] | None:
-        """What all workers counted of the trial that runs; None where none does."""
-        store = TrialCounts(self.follower.redis)
-        for trial in list(counts):
-            store.add(trial, counts[trial])
-            del counts[trial]  # what was added is not added again when a later one fails
-        if seed is None:
-            return None
-        since = store.begin(seed, self.follower.now())
-        return {**store.read(seed), "since": since}
+    async def _judge_since(self, store: TrialCounts, watched: Watched) -> None:
+        """Undo a promotion after which things went worse."""
+        gates = await asyncio.to_thread(_since, store, watched)
+        key = watch_trial(*watched.key, watched.since)
+        if not all(gate.passed for gate in gates) and await asyncio.to_thread(store.alone, key, ACTING_S):
+            await asyncio.to_thread(undo, self.follower.models.registry, watched, gates, self.follower.now())
+            await self.follower.models.told(watched.key.name)
 
-    def _end(self, trial: Trialled, gates: tuple[Gate, ...], failed: list[Gate]) -> None:
-        """Take a canary away, put the last champion back, or accept one whose probation is over."""
-        registry, key = self.follower.models.registry, trial.key
-        version = registry.version(*key)
-        standing = registry.standing(key.name)
-        if version is None or standing is None:
-            return
-        why = "; ".join(f"{gate.gate}: {gate.value}" for gate in failed) or "its probation is over"
-        before = "" if standing.record is None else standing.record.version
-        entry = Entry(
-            at=self.follower.now(),
-            action="automatic rollback" if failed else "accept ungated",
-            who=WHO,
-            previous=key.version if failed and trial.ungated else before,
-            gates=gates,
-            why=why,
-            origin=",".join(version.aliases),
-        )
-        logger.warning("%s version %s: %s, %s", key.name, key.version, entry.action, why)
-        ENDED.labels(key.name, entry.action).inc()
-        if not trial.ungated:
-            end(registry, CANARY_ALIAS, version, entry)
-        elif not failed:
-            accept(registry, version, entry)
-        elif (restored := registry.version(key.name, before)) is not None:
-            crown(registry, restored, key.version, entry)
+    def _clear(self, store: TrialCounts, plan: Plan, seed: str | None) -> None:
+        """A trial that was begun by hand has no time to tell it from the next one: its counts go when it ends."""
+        running = {seed} if seed is not None and plan.canary is not None and not plan.canary.since else set()
+        shadow = self.follower.state.shadow_trial
+        running |= {shadow} if plan.shadow is not None and shadow and not plan.shadow.since else set()
+        for trial in self._by_hand - running:
+            store.forget(trial, ONCE)
+        self._by_hand = running
 
     async def _keep(self) -> None:
         while True:
             try:
                 await self.watch()
             except (KindredError, *AWAY) as error:
-                logger.warning("the canary isn't watched: %s", error)
+                logger.warning("what is tried and what was promoted isn't watched: %s", error)
             except Exception:
-                logger.exception("watching the canary failed")
+                logger.exception("watching failed")
             await asyncio.sleep(EVERY_S)
+
+
+def _since(store: TrialCounts, watched: Watched) -> tuple[Gate, ...]:
+    before = store.before(watched.key.name, watched.previous, watched.since)
+    return judge_since(store.read(watch_trial(*watched.key, watched.since)), before)

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from features.online import shadow_trial
 from serving.decide.assignment import instead
 from serving.decide.decision import decide
 from serving.evidence import bucket
@@ -49,7 +48,7 @@ class Shadow:
         shadow = served.state.shadow
         if shadow is None:
             return
-        counts = self.counter(shadow_trial(shadow.name, shadow.version))
+        counts = self.counter(served.state.shadow_trial)
         counts["shadow:answers"] += 1
         state = instead(served.state, shadow)
         started = time.perf_counter()

@@ -12,7 +12,7 @@ from features.online.reader import ProfileReader
 from features.online.snapshot import Bucket, customers_of, snapshot
 from features.online.state import BucketCommit, StateStore
 from features.online.tiles import Merger
-from features.online.trials import TrialCounts, canary_trial, shadow_trial
+from features.online.trials import TrialCounts, canary_trial, hour_trial, shadow_trial, watch_trial
 from features.tiles import Tiles
 
 __all__ = [
@@ -40,10 +40,12 @@ __all__ = [
     "connect_async",
     "customers_of",
     "generations",
+    "hour_trial",
     "item_features",
     "popular",
     "popular_by_context",
     "shadow_trial",
     "snapshot",
     "tell_of_model",
+    "watch_trial",
 ]

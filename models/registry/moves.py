@@ -18,6 +18,7 @@ from models.registry.records import (
     CHAMPION,
     RECORD_TAG,
     SHADOW,
+    SHADOW_TAG,
     Record,
     Standing,
     Trial,
@@ -34,19 +35,21 @@ def crown(
     expected: str,
     entry: Entry,
     gated: bool = True,
+    watch_ms: int = 0,
     told: Callable[[], None] = lambda: None,
 ) -> None:
     """Make a version champion if `expected` ("" for none) is champion still.
 
     The trail is written first and the record second, so that no service ever takes the move for one made by hand.
 
-    Args:    told: called as soon as the alias has moved, for services to look at once.
+    Args:    watch_ms: how long services watch it; told: called as soon as the alias has moved, for services to look at
+             once.
     Raises:  Overtaken: another version is champion by now, or somebody else is moving it.
     """
     with _alone(registry, version.name, entry) as standing:
         _compare(standing, CHAMPION, expected)
         record(registry, version, entry)
-        made = Record(version=version.version, previous=expected, gated=gated, at=entry.at)
+        made = _record(version, entry, expected, gated, watch_ms)
         registry.tag_model(version.name, RECORD_TAG, msgspec.json.encode(made).decode())
         registry.set_alias(version.name, CHAMPION, version.version)
         told()
@@ -59,15 +62,15 @@ def crown(
             raise Overtaken(f"{now} is champion of {version.name}: another program moved the alias at the same moment")
 
 
-def accept(registry: Registry, version: Version, entry: Entry) -> None:
-    """Write down that a champion which somebody set by hand stays.
+def accept(registry: Registry, version: Version, entry: Entry, watch_ms: int = 0) -> None:
+    """Write down that a champion which somebody set by hand stays; watch_ms: as crown().
 
     Raises:  Overtaken: it isn't champion any more.
     """
     with _alone(registry, version.name, entry) as standing:
         _compare(standing, CHAMPION, version.version)
         record(registry, version, entry)
-        made = Record(version=version.version, previous=entry.previous, gated=False, at=entry.at)
+        made = _record(version, entry, entry.previous, gated=False, watch_ms=watch_ms)
         registry.tag_model(version.name, RECORD_TAG, msgspec.json.encode(made).decode())
 
 
@@ -92,6 +95,8 @@ def begin_shadow(registry: Registry, version: Version, entry: Entry) -> None:
     with _alone(registry, version.name, entry) as standing:
         _not_champion(standing, version, SHADOW)
         record(registry, version, entry)
+        trial = Trial(version=version.version, share=0.0, at=entry.at)
+        registry.tag_model(version.name, SHADOW_TAG, msgspec.json.encode(trial).decode())
         registry.set_alias(version.name, SHADOW, version.version)
 
 
@@ -104,8 +109,12 @@ def end(registry: Registry, alias: str, version: Version, entry: Entry) -> None:
         _compare(standing, alias, version.version)
         record(registry, version, entry)
         registry.remove_alias(version.name, alias)
-        if alias == CANARY:
-            registry.untag_model(version.name, CANARY_TAG)
+        registry.untag_model(version.name, CANARY_TAG if alias == CANARY else SHADOW_TAG)
+
+
+def _record(version: Version, entry: Entry, previous: str, gated: bool, watch_ms: int) -> Record:
+    until = entry.at + watch_ms if watch_ms and previous else 0
+    return Record(version=version.version, previous=previous, gated=gated, at=entry.at, until=until)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ FEATURE_TAG = "kindred.feature."  # of a version: the fingerprint of each featur
 REFUSED_TAG = "kindred.refused."  # of a version: why a service would not serve it, by ms UTC
 RECORD_TAG = "kindred.champion"  # of a model: a Record
 CANARY_TAG = "kindred.canary"  # of a model: a Trial
+SHADOW_TAG = "kindred.shadow"  # of a model: a Trial
 SHARE = 0.05  # of a canary that was set by hand, by its alias alone
 
 
@@ -40,16 +41,21 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Who became champion through Kindred last, and after whom; `gated` where gates passed or were overridden.
 
     It is written just before the alias moves, so an alias on either of the two versions is one that Kindred set.
+    `until` (ms UTC) services watch it, to put `previous` back where it does worse; 0 watches nothing.
     """
 
     version: str
     previous: str = ""
     gated: bool = True
     at: int = 0
+    until: int = 0
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """A canary: the version, its share of the customers from 0 to 1, and since when, ms UTC."""
+    """A canary or a shadow: the version, its share of the customers from 0 to 1, and since when, ms UTC.
+
+    `at` is 0 where only the alias was set.
+    """
 
     version: str
     share: float
@@ -79,6 +85,15 @@ class Standing:
         if written is None or written.version != version or not _is_share(written.share):
             return Trial(version=version, share=SHARE)
         return written
+
+    @property
+    def shadow(self) -> Trial | None:
+        """The shadow that the alias names."""
+        version = self.aliases.get(SHADOW)
+        written = _read(self.tags.get(SHADOW_TAG), Trial)
+        if version is None or (written is not None and written.version == version):
+            return None if version is None else written
+        return Trial(version=version, share=0.0)
 
 
 def version_of(answer: Mapping[str, Any]) -> Version:

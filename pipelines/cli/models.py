@@ -73,24 +73,30 @@ def promote(
     model: str,
     version: str,
     force: Annotated[bool, typer.Option("--force", help="Promote although a gate fails; the trail says so.")] = False,
+    watch: Annotated[
+        int | None, typer.Option(min=0, max=1_440, help="Minutes to watch it for; KINDRED_WATCH_MINUTES unless said.")
+    ] = None,
     why: Why = "",
     json: Json = False,
 ) -> None:
-    """Make a version the champion, if it passes the gates."""
+    """Make a version the champion, if it passes the gates; it goes back by itself where it does worse."""
     from pipelines import gates, promotion
     from pipelines.registry_access import registry_of
 
-    with registry_of(from_environment()) as access:
+    settings = from_environment()
+    minutes = settings.watch_minutes if watch is None else watch
+    with registry_of(settings) as access:
         parity = access.parity(now())
         tell = partial(access.tell, model)
         done = promotion.promote(
-            access.registry, model, version, force, who(), now(), access.cache, why, parity, told=tell
+            access.registry, model, version, force, who(), now(), access.cache, why, parity, minutes * 60_000, tell
         )
     _show(done, done.gates, json)
     if not done.promoted:
         raise KindredError(gates.refusal(model, version, done.gates, "promoted"))
     if not json:
-        console.say(f"{model} version {version} is champion; before: {done.previous or 'none'}")
+        watched = f", watched for {minutes} minutes" if minutes and done.previous not in {"", version} else ""
+        console.say(f"{model} version {version} is champion{watched}; before: {done.previous or 'none'}")
 
 
 @app.command()

@@ -21,7 +21,7 @@ from serving.decide.explore import GREEDY, Drawn, draw, policy_of, seed_of
 from serving.decide.limits import NONE
 from serving.decide.pool import Candidate, Pool
 from serving.decide.question import Question, question
-from serving.decide.ranking import RANKED, ranked
+from serving.decide.ranking import RANKED, STAGE, ranked
 from serving.decide.reasons import Because, reasons
 from serving.decide.state import State
 
@@ -193,7 +193,7 @@ def _explained(about: Question, trace: Mapping[str, Pool], drawn: Drawn) -> Mapp
 
 
 STAGES: tuple[tuple[str, Stage], ...] = (
-    ("ranker", ranked),
+    (STAGE, ranked),
     ("diversity", spread),
     ("rotation", rotated),
     ("actions", _acted),

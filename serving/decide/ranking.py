@@ -10,6 +10,7 @@ from models.ranker_rows import ITEM, NAMES, OF_CUSTOMER, Customer, Things, table
 from serving.decide.pool import Candidate, Pool, below
 from serving.decide.question import Question
 
+STAGE = "ranker"  # as `degraded` names it
 RANKED = 100  # candidates: as many as it learns from
 UNKNOWN = (float("nan"),) * len(ITEM)
 

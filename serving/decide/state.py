@@ -53,7 +53,8 @@ class State:
 
     `champion` is that of the first model of the settings that has one, `sources` those of the models after it, in
     their order; `variant` is "champion" or "canary" in a State that a canary's assignment picked, else empty.
-    `shadow` is asked once the answer is out; `spare` are warm, and asked by nobody until they are promoted.
+    `shadow` is asked once the answer is out, and counted as `shadow_trial`; `spare` are warm, and asked by nobody until
+    they are promoted.
     `items` holds the live features of items that a ranker reads, in the order of ranker_rows.ITEM.
     `catalogue` is None until it could be read once. What changes in the catalogue is taken in between two answers.
     """
@@ -64,6 +65,7 @@ class State:
     variant: str = ""
     ranker: LoadedRanker | None = None
     shadow: Champion | None = None
+    shadow_trial: str = ""
     spare: tuple[Champion, ...] = ()
     catalogue: Catalogue | None = None
     trending: Trends = field(default_factory=Trends)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from features.online import canary_trial
+from features.online import canary_trial, shadow_trial
 from serving.decide.catalogue import Catalogue
 from serving.decide.columns import Columns
 from serving.decide.state import Canary, Champion, LoadedRanker, State
@@ -50,7 +50,8 @@ class Lineup:
         chosen = [self._chosen(wanted, serving.get(wanted.champion.name)) for wanted in self.plan.champions]
         champions = [each for each in chosen if each is not None]
         canary = self._canary(champions)
-        shadow = self._slates(self.plan.shadow)
+        tried = self.plan.shadow
+        shadow = None if tried is None else self._slates(tried.key)
         used = [*champions, *([canary.challenger] if canary else []), *([shadow] if shadow else [])]
         self._served = {Key(each.name, each.version) for each in used}
         spare = [key for key in self.models if key not in self._served]
@@ -60,6 +61,7 @@ class Lineup:
             sources=tuple(champions[1:]),
             canary=canary,
             shadow=shadow,
+            shadow_trial="" if tried is None or shadow is None else shadow_trial(*tried.key, tried.since),
             ranker=self._ranker(state.ranker),
             spare=tuple(each for key in spare if (each := self._slates(key)) is not None),
         )

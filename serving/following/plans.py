@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from models.registry import CHALLENGER, CHAMPION, SHADOW, Standing
+from models.registry import CHALLENGER, CHAMPION, Standing
 
 RANKER = "ranker"
 PROBATION = 0.1  # share of the customers that a champion gets at first which was set by hand
@@ -30,6 +30,22 @@ class Trialled:
     ungated: bool = False
 
 
+class Watched(NamedTuple):
+    """A champion that is held against the one before it from its promotion on; `since` and `until` are ms UTC."""
+
+    key: Key
+    previous: str
+    since: int
+    until: int
+
+
+class Shadowed(NamedTuple):
+    """A version that is seen by nobody; `since` ms UTC tells one trial of it from the next."""
+
+    key: Key
+    since: int
+
+
 @dataclass(frozen=True)
 class Wanted:
     """Of one model: who is to be champion, and who instead while that one can't be had, best first."""
@@ -48,7 +64,8 @@ class Plan:
     champions: tuple[Wanted, ...] = ()
     ranker: Wanted | None = None
     canary: Trialled | None = None
-    shadow: Key | None = None
+    shadow: Shadowed | None = None
+    watched: tuple[Watched, ...] = ()
     warm: tuple[Key, ...] = ()
     ungated: tuple[Key, ...] = ()
     held: tuple[Key, ...] = ()
@@ -58,7 +75,7 @@ class Plan:
         """What somebody is to be served with, the most urgent first, each once."""
         champions = [wanted.champion for wanted in (*self.champions, *([self.ranker] if self.ranker else []))]
         tried = [self.canary.key] if self.canary else []
-        tried += [self.shadow] if self.shadow else []
+        tried += [self.shadow.key] if self.shadow else []
         return tuple(dict.fromkeys((*champions, *tried)))
 
 
@@ -74,12 +91,13 @@ def plan(standings: Mapping[str, Standing], models: Sequence[str], require_gates
     champions = {each.name: _champion(each, require_gates) for each in leading}
     by_hand = [Key(each.name, each.aliases[CHAMPION]) for each in leading if not _gated(each)]
     trials = [trial for each in known if (trial := _trial(each, require_gates)) is not None]
-    shadows = [Key(each.name, each.aliases[SHADOW]) for each in known if SHADOW in each.aliases]
+    shadows = [Shadowed(Key(each.name, seen.version), seen.at) for each in known if (seen := each.shadow) is not None]
     return Plan(
         champions=tuple(wanted for each in known if (wanted := champions[each.name]) is not None),
         ranker=champions.get(RANKER),
         canary=trials[0] if trials else None,
         shadow=shadows[0] if shadows else None,
+        watched=tuple(watched for each in leading if (watched := _watched(each)) is not None),
         warm=_warm(leading, champions),
         ungated=tuple(by_hand),
         held=tuple(key for key in by_hand if require_gates),
@@ -115,6 +133,13 @@ def _trial(standing: Standing, require_gates: bool) -> Trialled | None:
     if trial is None or trial.version == named.version:
         return None
     return Trialled(Key(standing.name, trial.version), trial.share, trial.at)
+
+
+def _watched(standing: Standing) -> Watched | None:
+    record = standing.record
+    if record is None or not record.until or not record.previous or standing.aliases[CHAMPION] != record.version:
+        return None
+    return Watched(Key(standing.name, record.version), record.previous, record.at, record.until)
 
 
 def _warm(standings: Sequence[Standing], champions: Mapping[str, Wanted | None]) -> tuple[Key, ...]:

@@ -32,6 +32,7 @@ def test_settings_survive_the_way_through_an_environment() -> None:
         buckets=128,
         demo=True,
         most_in_flight=50,
+        watch_minutes=0,
     )
     assert from_environment(to_environment(settings)) == settings
     assert to_environment(settings).keys() == VARIABLES.keys()

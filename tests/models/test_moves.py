@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from features.errors import BadInput, KindredError, Overtaken
-from models.registry import CANARY, CHAMPION, SHADOW, Registry, Version, moves
+from models.registry import CANARY, CHAMPION, SHADOW, Record, Registry, Trial, Version, moves
 from models.registry.trail import Action, Entry, Refusal, refusals, refuse, trail
 from tests.tastes import DAY_MS, two_tastes
 from training import runs, trainer
@@ -128,6 +128,28 @@ def test_a_canary_has_its_share_and_ends_with_what_it_was_tried_for(
     standing = registry.standing(get(1).name)
     assert standing is not None
     assert standing.trial is None
+
+
+def test_a_shadow_says_since_when_until_it_ends(registry: Registry, get: Callable[[int], Version]) -> None:
+    moves.crown(registry, get(1), "", entry())
+    for at in (5, 9):
+        moves.begin_shadow(registry, get(2), entry("shadow", at=at))
+        standing = registry.standing(get(1).name)
+        assert standing is not None
+        assert standing.shadow == Trial(version="2", share=0.0, at=at)
+        moves.end(registry, SHADOW, get(2), entry("end shadow", at=at + 1))
+    standing = registry.standing(get(1).name)
+    assert standing is not None
+    assert standing.shadow is None
+    assert "kindred.shadow" not in standing.tags
+
+
+def test_a_champion_is_watched_where_there_was_one_before_it(registry: Registry, get: Callable[[int], Version]) -> None:
+    for place, before, until in ((1, "", 0), (2, "1", 62)):
+        moves.crown(registry, get(place), before, entry(at=2), watch_ms=60)
+        standing = registry.standing(get(1).name)
+        assert standing is not None
+        assert standing.record == Record(version=str(place), previous=before, at=2, until=until)
 
 
 def test_a_canary_that_is_promoted_is_no_canary_any_more(registry: Registry, get: Callable[[int], Version]) -> None:

@@ -13,6 +13,8 @@ from models.index import Index
 from models.registry import Registry, Version
 from models.registry.trail import Gate
 from pipelines.promotion import listing, promote, rollback
+from serving.ending import undo
+from serving.following.plans import Key, Watched, plan
 from tests.tastes import DAY_MS, two_tastes
 from training import runs, trainer
 
@@ -171,6 +173,31 @@ def test_rollback_goes_back_one_champion_at_a_time(
         each.version: [(entry.action, entry.previous) for entry in each.trail] for each in listing(registry, [name])
     }
     assert trails[versions[1]] == [("promote", versions[0]), ("rollback", versions[2])]
+
+
+def test_a_promotion_that_services_undo_leaves_the_evidence_and_is_not_watched_in_turn(
+    registry: Registry, name: str, register: Register, tmp_path: Path
+) -> None:
+    first, second = register(), register()
+    promote(registry, name, first, False, "ann", 1_000, tmp_path, watch_ms=60_000)
+    assert _watched(registry, name) == ()  # nobody was there before
+    promote(registry, name, second, False, "ann", 2_000, tmp_path, watch_ms=60_000)
+    (watched,) = _watched(registry, name)
+    assert watched == Watched(Key(name, second), first, 2_000, 62_000)
+    undo(registry, watched, (Gate("errors", "50 of 100, before 0 of 900", "worse by 0.01 at most", False),), 3_000)
+    assert champion(registry, name) == first
+    assert _watched(registry, name) == ()
+    entry = next(each for each in listing(registry, [name]) if each.version == first).trail[-1]
+    assert (entry.action, entry.previous, entry.why) == (
+        "automatic rollback",
+        second,
+        "errors: 50 of 100, before 0 of 900",
+    )
+    assert [gate.gate for gate in entry.gates] == ["errors"]
+
+
+def _watched(registry: Registry, name: str) -> tuple[Watched, ...]:
+    return plan(registry.standings([name]), [name], require_gates=False).watched
 
 
 def test_rollback_without_a_champion_is_said(registry: Registry, name: str, register: Register) -> None:

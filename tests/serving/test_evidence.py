@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
-from serving.evidence import ALPHA, Share, bucket, judge, slow_edge, told, worse
+from serving.evidence import ALPHA, Share, bucket, judge, judge_since, slow_edge, worse
 
 
 def counts(canary: dict[str, int], champion: dict[str, int]) -> dict[str, int]:
-    found = {f"canary:{name}": count for name, count in canary.items()}
-    return found | {f"champion:{name}": count for name, count in champion.items()}
+    """Of both arms, all answers old enough for clicks unless said."""
+    arms = {"canary": canary, "champion": champion}
+    whole = {arm: {"ripe": found.get("answers", 0), **found} for arm, found in arms.items()}
+    return {f"{arm}:{name}": count for arm, found in whole.items() for name, count in found.items()}
 
 
 def stopped(canary: dict[str, int], champion: dict[str, int]) -> list[str]:
@@ -37,6 +39,32 @@ def test_a_canary_is_stopped_by_the_measure_that_is_worse(canary: dict[str, int]
     assert stopped(canary, FINE) == [measure]
 
 
+def test_answers_that_nobody_can_have_clicked_yet_are_no_evidence() -> None:
+    young = {"answers": 5_000, "ms1": 5_000, "ripe": 500, "clicks": 25, "orders": 50}
+    assert stopped(young, FINE) == []
+    assert stopped(young | {"ripe": 5_000}, FINE) == ["clicks"]
+
+
+BEFORE = {"answers": 10_000, "ripe": 10_000, "ms1": 10_000, "clicks": 500}
+
+
+@pytest.mark.parametrize(("new", "measures"), [
+    ({"answers": 2_000, "ripe": 2_000, "ms1": 2_000, "clicks": 90}, []),
+    ({"answers": 2_000, "ripe": 2_000, "ms1": 1_800, "ms50": 200, "clicks": 75}, []),  # another hour may be so
+    ({"answers": 100, "ms1": 50, "errors": 50}, ["errors"]),
+    ({"answers": 2_000, "ripe": 1_000, "ms50": 1_000, "ms1": 1_000, "clicks": 50}, ["answers slower than 20 ms"]),
+    ({"answers": 9_000, "ripe": 8_000, "ms1": 9_000, "clicks": 40}, ["clicks"]),
+])  # fmt: skip
+def test_a_champion_is_held_against_the_one_before_it(new: dict[str, int], measures: list[str]) -> None:
+    gates = judge_since(new, BEFORE)
+    assert [gate.gate for gate in gates if not gate.passed] == measures
+    assert gates[0].value.endswith("before 0 of 10000")
+
+
+def test_a_champion_that_followed_nobody_who_answered_is_held_against_nothing() -> None:
+    assert all(gate.passed for gate in judge_since({"answers": 500, "errors": 500}, {}))
+
+
 def test_a_few_failures_of_many_are_borne() -> None:
     assert stopped({"answers": 1_000, "errors": 4, "ms1": 1_000, "clicks": 50, "orders": 10}, FINE) == []
 
@@ -49,7 +77,6 @@ def test_the_evidence_names_both_arms_and_the_bound() -> None:
     errors = judge(counts({"answers": 60, "errors": 60}, FINE))[0]
     assert errors.value == "60 of 60, champion 0 of 10000"
     assert errors.bound.startswith("worse by 0.005 at most, else by luck with p >= 0.01; p is ")
-    assert "errors: 60 of 60" in told(counts({"answers": 60, "errors": 60}, FINE))
 
 
 def test_slow_is_what_nineteen_of_twenty_answers_of_the_champion_are_not() -> None:

@@ -24,7 +24,7 @@ def shadowed() -> State:
     made = state({"a": 4.0, "b": 3.0, "c": 2.0, "d": 1.0}, ITEMS)
     other = state({"a": 1.0, "b": 4.0, "c": 3.0, "d": 2.0}, ITEMS).champion
     assert other is not None
-    return replace(made, shadow=replace(other, version="9"))
+    return replace(made, shadow=replace(other, version="9"), shadow_trial="shadow:known:9:5")
 
 
 def served(made: State) -> Served:
@@ -51,7 +51,7 @@ def test_one_of_ten_answers_is_compared(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(shadow_module, "DELAY_S", 0)
     found = counted(shadowed(), 3 * EVERY)
     ((trial, counts),) = found.items()
-    assert trial == "shadow:known:9"
+    assert trial == "shadow:known:9:5"
     assert counts["shadow:answers"] == 3
     assert (counts["shadow:items"], counts["shadow:shared"]) == (6, 3)  # b of a and b
     assert sum(count for field, count in counts.items() if field.startswith("shadow:ms")) == 3
@@ -63,7 +63,7 @@ def test_without_a_shadow_nothing_is_decided_again() -> None:
 
 def test_only_one_comparison_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shadow_module, "DELAY_S", 0.02)
-    assert counted(shadowed(), 3 * EVERY)["shadow:known:9"]["shadow:answers"] == 1
+    assert counted(shadowed(), 3 * EVERY)["shadow:known:9:5"]["shadow:answers"] == 1
 
 
 def test_a_shadow_that_fails_is_counted_and_costs_nobody_anything(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,4 +83,4 @@ def test_a_shadow_that_fails_is_counted_and_costs_nobody_anything(monkeypatch: p
         await asyncio.sleep(0.05)
 
     asyncio.run(take())
-    assert counts["shadow:known:9"]["shadow:errors"] == 1
+    assert counts["shadow:known:9:5"]["shadow:errors"] == 1

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from models.registry import CANARY, CHALLENGER, CHAMPION, SHADOW, Record, Standing, Trial
-from serving.following.plans import PROBATION, Key, Plan, Trialled, Wanted, plan
+from serving.following.plans import PROBATION, Key, Plan, Shadowed, Trialled, Wanted, Watched, plan
 
 
 def standing(name: str = "als", record: Record | None = None, trial: Trial | None = None, **aliases: str) -> Standing:
@@ -87,7 +87,7 @@ def test_a_canary_and_a_shadow_are_those_of_the_first_model_that_has_one() -> No
     other = standing("trending", Record(version="1"), champion="1", canary="2", shadow="3")
     found = planned(blend, als, other)
     assert found.canary == Trialled(Key("als", "5"), 0.2, 9)
-    assert found.shadow == Key("als", "6")
+    assert found.shadow == Shadowed(Key("als", "6"), 0)  # by hand, so nothing says since when
     assert found.urgent[-2:] == (Key("als", "5"), Key("als", "6"))
 
 
@@ -103,3 +103,27 @@ def test_the_ranker_is_wanted_beside_the_models_of_slates() -> None:
 
 def test_the_aliases_are_spelled_as_the_contract_has_them() -> None:
     assert (CHAMPION, CHALLENGER, CANARY, SHADOW) == ("champion", "challenger", "canary", "shadow")
+
+
+def test_a_shadow_that_kindred_began_says_since_when() -> None:
+    tags = {"kindred.shadow": '{"version": "6", "share": 0, "at": 7}'}
+    for version, since in (("6", 7), ("5", 0)):
+        found = planned(Standing("als", {"champion": "2", "shadow": version}, tags))
+        assert found.shadow == Shadowed(Key("als", version), since)
+
+
+def test_a_promotion_is_watched_against_the_champion_before_it() -> None:
+    record = Record(version="2", previous="1", at=5, until=50)
+    assert planned(standing(record=record, champion="2")).watched == (Watched(Key("als", "2"), "1", 5, 50),)
+    ranker = standing("ranker", record=record, champion="2")
+    assert planned(ranker).watched == (Watched(Key("ranker", "2"), "1", 5, 50),)
+
+
+@pytest.mark.parametrize("record", [
+    None,
+    Record(version="2", previous="1", at=5),  # nobody asked for it, or it was a rollback
+    Record(version="2", at=5, until=50),  # nobody was before it
+    Record(version="3", previous="1", at=5, until=50),  # somebody set another by hand since
+])  # fmt: skip
+def test_other_champions_are_not_watched(record: Record | None) -> None:
+    assert planned(standing(record=record, champion="2")).watched == ()
