@@ -144,12 +144,10 @@ def table(features: Iterable[Feature]) -> Table:
     """
     found: dict[str, Feature] = {}
     for feature in features:
-        if feature.name in found:
-            raise BadFeature(f"feature {feature.name}: the name is given twice", "name")
         try:
             check(feature, found)
         except BadFeature as error:
-            raise BadFeature(f"feature {feature.name}: {error}", error.field) from error
+            raise BadFeature(f"feature {getattr(feature, 'name', len(found))}: {error}", error.field) from error
         found[feature.name] = feature
     wanted: dict[Need, set[Window]] = {NEWEST: set()}
     for feature in found.values():

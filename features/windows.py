@@ -20,7 +20,7 @@ SESSION = 6
 LONGEST = 366 * DAY
 _NEVER = 2**24 - 1
 _MINUTES = {"m": 1, "h": 60, "d": 1_440}
-_SHAPE = re.compile(r"(\d{1,5})([mhd])(?: before (\d{1,5})([mhd]))?")
+_SHAPE = re.compile(r"(\d{1,5})([mhd])(?: before (\d{1,5})([mhd]))?", re.ASCII)
 
 
 @dataclass(frozen=True, order=True)

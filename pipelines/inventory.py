@@ -1,17 +1,18 @@
-"""The features as a list: what each means, how many customers have it, and how its values lie."""
+"""The features as a list: what each means, how many customers or items have it, and how its values lie."""
 
 from typing import Any
 
 import numpy as np
 
+from features.checks import entity_of
 from features.feature import Feature
-from features.online import Client, customers_of, snapshot
+from features.online import Client, customers_of, features_of_everyone, item_features, snapshot, some_items
 from features.packing import unpack
 from features.reading import evaluate, value_of
 from features.table import Table
 
 Row = dict[str, Any]
-NOT_OF_CUSTOMERS = ("item", "global")
+Values = dict[str, list[Any]]
 
 
 def definitions(table: Table) -> list[Row]:
@@ -33,19 +34,38 @@ def definitions(table: Table) -> list[Row]:
 
 
 def distributions(client: Client, buckets: int, table: Table, rows: list[Row], sample: int, now: int) -> list[Row]:
-    """The rows with `coverage` (share of customers for whom anything was counted) and `distribution` of live values.
+    """The rows with `coverage` and `distribution` of live values: of customers, of items, or of all customers as one.
 
-    Args:    sample: customers looked at, taken evenly from the buckets; now: ms UTC.
+    Coverage is the share of those looked at for whom anything was counted, of items among those ever touched.
+
+    Args:    sample: customers, and likewise items, that are looked at, taken evenly; now: ms UTC.
     """
+    values = _of_customers(client, buckets, table, sample, now) | _of_items(client, table, sample, now)
+    shared = features_of_everyone(client, table, _named(table, "global"), now)
+    values |= {name: [value] for name, value in shared.items()}
+    return [row | _told(table.features[row["name"]], values[row["name"]]) for row in rows]
+
+
+def _of_customers(client: Client, buckets: int, table: Table, sample: int, now: int) -> Values:
     packed: list[bytes] = []
     for bucket, names in customers_of(client, range(buckets), table.generation).items():
         some = names[: -(-sample // buckets)]
         packed += snapshot(client, bucket, table.generation, some).states.values()
     packed = packed[:sample]
-    names = [name for name, feature in table.features.items() if feature.entity not in NOT_OF_CUSTOMERS]
+    names = _named(table, "customer")
     found = evaluate(table, unpack(packed), np.full(len(packed), now), names)
-    values = {name: [value_of(table.features[name], found[name], at) for at in range(len(packed))] for name in names}
-    return [row | _told(table.features[row["name"]], values.get(row["name"])) for row in rows]
+    return {name: [value_of(table.features[name], found[name], at) for at in range(len(packed))] for name in names}
+
+
+def _of_items(client: Client, table: Table, sample: int, now: int) -> Values:
+    names = _named(table, "item")
+    found = item_features(client, table, some_items(client, table, sample), names, now).values()
+    return {name: [each[name] for each in found] for name in names}
+
+
+def _named(table: Table, entity: str) -> list[str]:
+    """The features that are read from a state of this entity."""
+    return [name for name, feature in table.features.items() if entity_of(feature) == entity]
 
 
 def describe(feature: Feature) -> str:
@@ -54,13 +74,21 @@ def describe(feature: Feature) -> str:
         scale = f" * {feature.argument:g}" if feature.argument != 1 else ""
         return f"{feature.parts[0]} / {feature.parts[1]}{scale}"
     what = feature.kind if feature.of in {"one", "time", "tile"} else f"{feature.kind} of {feature.of}"
-    parts = [what, f"by {feature.by}" if feature.by else "", f"where {' '.join(map(str, feature.where or ()))}"]
-    parts = parts if feature.where else parts[:2]
+    parts = [what, f"by {feature.by}" if feature.by else "", _argument(feature)]
+    column, comparison, value = feature.where or ("", "", "")
+    parts += [f"where {column} {comparison} {value!r}"] if column else []
     parts += [f"of {', '.join(feature.events)}" if feature.events else "of all events", feature.window or "ever"]
     return " ".join(part for part in parts if part)
 
 
-def _told(feature: Feature, values: list[Any] | None) -> Row:
+def _argument(feature: Feature) -> str:
+    if feature.kind == "share":
+        return f"in {', '.join(map(str, feature.keys))}"
+    said = {"quantile": "at {:g}", "decayed": "halved in {:g}d", "recent": "at most {:g}"}
+    return said.get(feature.kind, "").format(feature.argument)
+
+
+def _told(feature: Feature, values: list[Any]) -> Row:
     if not values:
         return {"coverage": "", "distribution": ""}
     there = [value for value in values if value not in (None, 0, 0.0, "", [], {})]

@@ -2,7 +2,8 @@
 
 The state of a bucket is read together with its positions in one transaction, so it is compared with exactly those
 events that it should reflect, while the stream processor goes on. A repair is a commit like any other: refused when
-somebody has written to the bucket since, then computed and tried again.
+somebody has written to the bucket since, then computed and tried again. What buckets add to items and to all customers
+is compared too, and the read copies of items are summed anew.
 """
 
 from collections import Counter
@@ -19,7 +20,7 @@ from features.errors import Overloaded
 from features.events import iso
 from features.folds import fold
 from features.offline import EventLog, Segments, read_columns
-from features.online import Bucket, BucketCommit, Client, StateStore, customers_of, snapshot
+from features.online import Bucket, BucketCommit, Client, Merger, StateStore, customers_of, snapshot, tiles_of
 from features.packing import pack, unpack
 from features.reading import evaluate, value_of
 from features.states import no_states
@@ -27,6 +28,7 @@ from features.table import Table
 from features.tiles import kept_tiles
 from pipelines.backfill import partitions_of_source, restore_identity
 from pipelines.folding import TRIES, Buckets
+from pipelines.reconcile_tiles import RightTiles, Sums, items_of, repair_tiles, right_tiles, take
 
 SOURCE = "reconcile.p1"
 EXAMPLES = 20
@@ -38,7 +40,8 @@ Packed = dict[str, bytes]
 
 @dataclass
 class Report:
-    """What was found: customers by what was wrong with them, and how often each feature differed."""
+    """What was found: customers by what was wrong with them, how often each feature differed, and `items` of which
+    some sum was wrong, with all customers together as one more of them."""
 
     generation: str
     customers: int = 0
@@ -47,6 +50,7 @@ class Report:
     different: int = 0
     repaired: int = 0
     expired: int = 0
+    items: int = 0
     features: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
 
@@ -66,7 +70,7 @@ def reconcile(
     progress: Progress = lambda _done, _all: None,
     expire_before: int = 0,
 ) -> Report:
-    """Compare every customer's live state with what the log says; by default write what is right.
+    """Compare every customer's live state, and every item's, with what the log says; by default write what is right.
 
     Args:    now: ms UTC, the moment that features are compared at; expire_before: ms UTC, states without an event since
              aren't kept. Whoever comes back later begins anew, until the next reconciliation adds what the log knows.
@@ -78,12 +82,21 @@ def reconcile(
     numbers = Buckets(buckets)
     rows = sum(end for source in log.sources() for end in source.ends().values())
     step = max(1, min(buckets, buckets * ROWS_AT_ONCE // max(rows, 1)))
+    items: set[str] = set()
     for first in range(0, buckets, step):
         mine = range(first, min(first + step, buckets))
         there = customers_of(client, mine, table.generation)
-        found = {bucket: snapshot(client, bucket, table.generation, ids) for bucket, ids in there.items()}
-        right = recomputed(log, table, numbers, {b: bucket.positions for b, bucket in found.items()})
+        found, tiles = {}, {}
+        for bucket, ids in there.items():
+            found[bucket], tiles[bucket] = _together(client, bucket, table.generation, ids)
+        shared = right_tiles(table, mine)
+        right = recomputed(log, table, numbers, {b: bucket.positions for b, bucket in found.items()}, shared=shared)
         for bucket, live in found.items():
+            if lacking := shared[bucket].lacking(tiles[bucket]):
+                items |= items_of(table, lacking)
+                if repair:
+                    store, position = _claimed(client, table, buckets, bucket)
+                    repair_tiles(store, bucket, position, lacking, shared[bucket].newest)
             known = kept(right[bucket], expire_before)
             suspects = _suspects(live.states, known)
             report.customers += len({*known, *live.states}) - len(suspects)
@@ -97,6 +110,9 @@ def reconcile(
                 _repair(client, log, table, numbers, bucket, wrong, expire_before)
         report.repaired = report.wrong if repair else 0
         progress(first + len(mine), buckets)
+    report.items = len(items)
+    if repair:
+        Merger(client, buckets, table).merge()
     return report
 
 
@@ -112,6 +128,7 @@ def keep_report(data: Path, report: Report, now: int) -> dict[str, Any]:
         "different": report.different,
         "repaired": report.repaired,
         "expired": report.expired,
+        "items": report.items,
         "features": dict(report.features.most_common()),
     }
     draft = data / "reconcile.draft"
@@ -126,14 +143,16 @@ def recomputed(
     numbers: Buckets,
     positions: Mapping[int, Mapping[str, int]],
     only: Collection[str] | None = None,
+    shared: Mapping[int, RightTiles] | None = None,
 ) -> dict[int, Packed]:
     """The packed states of the customers of some buckets, from the events before the buckets' positions.
 
-    Args:    positions: by bucket and source the next offset; only: the customers wanted, None for all.
+    Args:    positions: by bucket and source the next offset; only: the customers wanted, None for all; shared: takes
+             what those events add to items and to all, by bucket.
     """
     states: dict[int, Packed] = {bucket: {} for bucket in positions}
     for source in log.sources():
-        _fold_source(source, table, numbers, positions, only, states)
+        _fold_source(source, table, numbers, positions, only, states, shared)
     return states
 
 
@@ -163,6 +182,7 @@ def _fold_source(
     positions: Mapping[int, Mapping[str, int]],
     only: Collection[str] | None,
     states: dict[int, Packed],
+    shared: Mapping[int, RightTiles] | None,
 ) -> None:
     partitions = partitions_of_source(source.name)
     ends = np.zeros(numbers.buckets, np.int64)
@@ -182,9 +202,27 @@ def _fold_source(
         names = [taken.customer.values[code] for code in codes.tolist()]
         homes = home[keep][first].tolist()
         old = unpack([states[bucket].get(name) for name, bucket in zip(names, homes, strict=True)])
-        folded = pack(fold(table, old, taken, owner).states)
-        for name, bucket, packed in zip(names, homes, folded, strict=True):
+        folded = fold(table, old, taken, owner)
+        for name, bucket, packed in zip(names, homes, pack(folded.states), strict=True):
             states[bucket][name] = packed
+        if shared is not None:
+            take(shared, table, taken.take(folded.counted), home[keep][folded.counted])
+
+
+def _together(client: Client, bucket: int, generation: str, ids: list[str]) -> tuple[Bucket, Sums]:
+    """A bucket's states and tiles at one moment."""
+    for _ in range(TRIES):
+        live = snapshot(client, bucket, generation, ids)
+        version, tiles = tiles_of(client, bucket, generation)
+        if version == live.version:
+            return live, tiles
+    raise Overloaded(f"bucket {bucket} changed {TRIES} times while it was read: try in a quieter hour")
+
+
+def _claimed(client: Client, table: Table, buckets: int, bucket: int) -> tuple[StateStore, int]:
+    """A store of the reconciler's own, by which it writes to a bucket, and where it stands."""
+    store = StateStore(client, SOURCE, buckets, table.generation, kept_tiles(table))
+    return store, store.claim([bucket])[bucket]
 
 
 def _suspects(live: Packed, right: Packed) -> list[str]:
@@ -230,8 +268,7 @@ def _repair(
     customers: list[str],
     expire_before: int,
 ) -> None:
-    store = StateStore(client, SOURCE, numbers.buckets, table.generation, kept_tiles(table))
-    position = store.claim([bucket])[bucket]
+    store, position = _claimed(client, table, numbers.buckets, bucket)
     for _ in range(TRIES):
         live = snapshot(client, bucket, table.generation, customers)
         right = kept(recomputed(log, table, numbers, {bucket: live.positions}, set(customers))[bucket], expire_before)

@@ -4,7 +4,7 @@ import itertools
 import random
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,29 @@ class RedisCluster:
         with redis.Redis(port=self.nodes[0].port) as client:
             slot = int(client.execute_command("CLUSTER KEYSLOT", key))
         return next(node for node, slots in zip(self.nodes, _slots(), strict=True) if slot in slots)
+
+    def move(self, keys: Iterable[str], to: RedisServer) -> int:
+        """Moves the slots of some keys to a node, while they are used, as `redis-cli --cluster reshard` does.
+
+        Returns: how many of them another node had.
+        """
+        clients: list[Any] = [redis.Redis(port=node.port) for node in self.nodes]
+        ids = [client.execute_command("CLUSTER MYID").decode() for client in clients]
+        names = {node.port: name for node, name in zip(self.nodes, ids, strict=True)}
+        slots = {int(clients[0].execute_command("CLUSTER KEYSLOT", key)): self.node_of(key) for key in keys}
+        moved = {slot: node for slot, node in slots.items() if node is not to}
+        target = clients[self.nodes.index(to)]
+        for slot, node in moved.items():
+            source = clients[self.nodes.index(node)]
+            target.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", names[node.port])
+            source.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", names[to.port])
+            while there := source.execute_command("CLUSTER GETKEYSINSLOT", slot, 10):
+                source.execute_command("MIGRATE", "127.0.0.1", to.port, "", 0, 5_000, "KEYS", *there)
+            for client in (target, source, *clients):
+                client.execute_command("CLUSTER SETSLOT", slot, "NODE", names[to.port])
+        for client in clients:
+            client.close()
+        return len(moved)
 
     def clear(self) -> None:
         """Forgets every key; the slots stay where they are."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from features.definitions import FEATURES
 from features.settings import VARIABLES
 from pipelines.cli import app
 from pipelines.train import TRAINABLE
@@ -93,6 +94,15 @@ def test_the_settings_table_lists_every_variable() -> None:
 
 def test_the_table_of_models_lists_every_one() -> None:
     assert {code(row[0]) for row in tables()["model"]} == set(TRAINABLE)
+
+
+def test_the_shipped_features_are_as_many_as_it_says() -> None:
+    series = f"{len(FEATURES.features)} of {len(FEATURES.series)} series"
+    assert f"`features/definitions.py`, which has {len(FEATURES.features)} of them" in README
+    assert series in (ROOT / "benchmarks" / "streaming.md").read_text()
+    told = "\n".join(path.read_text() for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
+    numbers = {int(number) for number in re.findall(r"(\d+) (?:shipped |live )?features\b", told)}
+    assert {number for number in numbers if number > 20} <= {len(FEATURES.features)}
 
 
 def test_the_files_it_links_to_are_there() -> None:

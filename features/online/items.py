@@ -8,7 +8,7 @@ import redis.asyncio
 
 from features.cells import newest_of
 from features.definitions import FEATURES
-from features.online.batch import Batch, Client
+from features.online.batch import Batch, Client, primaries
 from features.online.generations import live_table
 from features.online.tiles import item_key
 from features.packing import unpack
@@ -53,10 +53,27 @@ def item_features(
     client: Client, table: Table, item_ids: Sequence[str], names: Iterable[str], now: int
 ) -> dict[str, Values]:
     """The same from a job, in the generation of a table."""
+    return dict(zip(item_ids, _values(table, "item", _packed(client, table, item_ids), names, now), strict=True))
+
+
+def features_of_everyone(client: Client, table: Table, names: Iterable[str], now: int) -> Values:
+    """Features of all customers together from a job."""
+    return _values(table, "global", _packed(client, table, [""]), names, now)[0]
+
+
+def some_items(client: Client, table: Table, limit: int) -> list[str]:
+    """At most so many items that something happened to, evenly from all of them by id; looks through all keys."""
+    prefix = item_key(table.generation, "")
+    keys = [key for node in primaries(client) for key in node.scan_iter(match=f"{prefix}?*", count=5_000)]
+    ids = sorted({cast("bytes", key).decode().removeprefix(prefix) for key in keys})
+    return [ids[at * len(ids) // limit] for at in range(limit)] if limit < len(ids) else ids
+
+
+def _packed(client: Client, table: Table, item_ids: Iterable[str]) -> list[bytes | None]:
     batch = Batch(client)
     for item_id in item_ids:
         batch.add("GET", item_key(table.generation, item_id))
-    return dict(zip(item_ids, _values(table, "item", batch.execute(), names, now), strict=True))
+    return batch.execute()
 
 
 def _values(table: Table, entity: str, packed: list[bytes | None], names: Iterable[str], now: int) -> list[Values]:

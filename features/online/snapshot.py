@@ -4,8 +4,9 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple, cast
 
 from features.errors import Overloaded
-from features.online.batch import Client, primaries
-from features.online.state import meta_key, prefix_of, state_key
+from features.online.batch import Batch, Client, primaries
+from features.online.popularity import pairs
+from features.online.state import meta_key, prefix_of, state_key, tile_key
 
 # KEYS: meta, then one key a state.
 _READ = """
@@ -53,6 +54,31 @@ def snapshot(client: Client, bucket: int, generation: str, customers: Iterable[s
             states = {customer: state for part in parts for customer, state in part.states.items()}
             return parts[0]._replace(states=states)
     raise Overloaded(f"bucket {bucket} changed {TRIES} times while it was read: try in a quieter hour")
+
+
+def tiles_of(client: Client, bucket: int, generation: str) -> tuple[int, dict[tuple[int, int], dict[str, int]]]:
+    """The version of a bucket, and what it adds to items and to all by (step, start) of the tile and field.
+
+    Raises:  Overloaded: it changed each time while it was read.
+    """
+    for _ in range(TRIES):
+        before = _version(client, bucket, generation)
+        batch, tiles = Batch(client), []
+        for name in cast("list[bytes]", client.zrange(f"{prefix_of(bucket, generation)}dirty", 0, -1)):
+            _, step, start = name.split(b":")
+            tiles.append((int(step), int(start)))
+            batch.add("HGETALL", tile_key(bucket, generation, *tiles[-1]))
+        found = {
+            tile: {name.decode(): int(value) for name, value in pairs(answer)}
+            for tile, answer in zip(tiles, batch.execute(), strict=True)
+        }
+        if _version(client, bucket, generation) == before:
+            return before, found
+    raise Overloaded(f"bucket {bucket} changed {TRIES} times while it was read: try in a quieter hour")
+
+
+def _version(client: Client, bucket: int, generation: str) -> int:
+    return int(cast("bytes | None", client.hget(meta_key(bucket, generation), "version")) or 0)
 
 
 def _read(client: Client, bucket: int, generation: str, ids: list[str]) -> Bucket:

@@ -19,12 +19,15 @@ app = typer.Typer()
 @app.command()
 def stream(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the partitions.")] = 1,
+    metrics_port: Annotated[int, typer.Option(min=0, max=65_535, help="Port for Prometheus; 0: none.")] = 0,
+    metrics_host: Annotated[str, typer.Option(help="Address that metrics are served on.")] = "127.0.0.1",
 ) -> None:
     """The stream processor: Kafka to live state and event log."""
     import logging
 
     from features.online import connect
     from pipelines.embedded import parts
+    from pipelines.metrics import served
     from pipelines.stream import run
     from pipelines.stream.workers import run_workers
 
@@ -32,7 +35,10 @@ def stream(
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    with parts(from_environment(), "redis", "kafka") as settings:
+    with (
+        parts(from_environment(), "redis", "kafka") as settings,
+        served(lambda: connect(settings.redis), settings.data, metrics_host, metrics_port),
+    ):
         if workers > 1:
             run_workers(settings, workers, stopping)
         else:
@@ -69,10 +75,12 @@ def _worker(report: dict[str, Any]) -> tuple[object, ...]:
 
 @app.command()
 def features(
-    sample: Annotated[int, typer.Option(min=0, help="Customers whose live values are looked at; 0 for none.")] = 0,
+    sample: Annotated[
+        int, typer.Option(min=0, help="Customers and items whose live values are looked at; 0: none.")
+    ] = 0,
     json: Json = False,
 ) -> None:
-    """The features: what each means, and with --sample how many customers have it and how its values lie."""
+    """The features: what each means, and with --sample how many customers or items have it and how its values lie."""
     from features.definitions import FEATURES
     from pipelines.inventory import definitions, distributions
 
@@ -140,11 +148,13 @@ def reconcile(
             console.as_json(found)
         else:
             told = f"{report.wrong} wrong, {report.repaired} repaired, {report.expired} expired"
-            console.say(f"{report.customers} customers compared: {told}")
+            console.say(f"{report.customers} customers compared: {told}; {report.items} items wrong")
             kinds = [("missing", report.missing), ("unexpected", report.unexpected), ("different", report.different)]
             features_of = [(f"feature {name}", number) for name, number in report.features.most_common()]
             if report.wrong:
                 console.table("", ("what", "customers"), [*kinds, *features_of])
+        if report.items and not repair:
+            raise KindredError(f"{report.items} items are wrong; run it with --repair")
         if report.wrong > report.repaired:
             raise KindredError(f"{report.wrong - report.repaired} customers are wrong; run it with --repair")
 

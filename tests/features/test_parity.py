@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from features.checks import COMPARISONS, TEXTS
 from features.columns import EVENT_NUMBERS, LINE_NUMBERS
+from features.errors import BadFeature
 from features.feature import (
     Feature,
     count,
@@ -124,13 +125,23 @@ OPTIONS = st.fixed_dictionaries({"where": WHERE})
 NAME = st.just("")
 CALENDAR = st.sampled_from(["hour", "weekday"])
 KEY = TEXT | st.just("event")
-HOURS = st.lists(st.integers(0, 23), max_size=4, unique=True).map(tuple)
+HOURS = st.lists(st.integers(0, 6), min_size=1, max_size=4, unique=True).map(tuple)  # of a day, or days of a week
 HALF_LIVES = st.sampled_from([0.5, 7.0, 14.0])
 
 
 def _with(make: Callable[..., Feature], *arguments: st.SearchStrategy[Any], **named: Any) -> st.SearchStrategy[Feature]:
     options = st.fixed_dictionaries({"where": WHERE, **named})
-    return st.tuples(st.tuples(NAME, NAMED, *arguments), options).map(lambda given: make(*given[0], **given[1]))
+    made = st.tuples(st.tuples(NAME, NAMED, *arguments), options).map(lambda given: make(*given[0], **given[1]))
+    return made.map(_countable)
+
+
+def _countable(feature: Feature) -> Feature:
+    """Of all events, where those that it names can't have what it asks for: that is refused."""
+    try:
+        table([replace(feature, name="f")])
+    except BadFeature:
+        return replace(feature, events=())
+    return feature
 
 
 WEIGHED = st.sampled_from(["one", "weight"]) | NUMBER

@@ -1,6 +1,7 @@
 """The table of features: what it refuses and why, and what it needs to keep."""
 
 from dataclasses import replace
+from math import nan
 from typing import Any
 
 import pytest
@@ -66,6 +67,31 @@ BAD: dict[str, tuple[Feature, str, str]] = {
         "no condition",
     ),
     "the last event": (last("f", VIEW, by="event"), "by", "last is of a text"),
+    "events in a list": (replace(count("f", VIEW), events=[VIEW]), "events", "a tuple of texts"),  # type: ignore[arg-type]
+    "an event twice": (count("f", (VIEW, VIEW)), "events", "something twice"),
+    "a unit that is none": (count("f", VIEW, unit=None), "unit", "must be a text"),
+    "a condition without a value": (count("f", VIEW, where=("price", ">")), "where", "(column, comparison, value)"),
+    "a condition on a number": (count("f", VIEW, where=(1, ">", 2)), "where", "begins with two texts"),
+    "a number that no column holds": (count("f", VIEW, where=("price", ">", 10**30)), "where", "as large as"),
+    "a half-life of no number": (decayed("f", VIEW, "7d", by="brand", half_life_days=nan), "argument", "got nan"),
+    "no touches at all": (recent("f", VIEW, 0), "n", "from 1 to 100"),
+    "more touches than are kept": (recent("f", VIEW, 101), "n", "from 1 to 100"),
+    "touches of what touches nothing": (recent("f", "page", 5), "events", "only these tie customers"),
+    "an hour that is not": (share("f", VIEW, "7d", by="hour", keys=(24,)), "keys", "from 0 to 23"),
+    "a share of nothing": (share("f", VIEW, "7d", by="weekday", keys=()), "keys", "from 0 to 6"),
+    "keys of a sum": (count("f", VIEW, keys=(1,)), "keys", "needs no keys"),
+    "an argument of a sum": (count("f", VIEW, argument=2.0), "argument", "has no argument"),
+    "parts of a sum": (count("f", VIEW, parts=("g", "h")), "parts", "a ratio has two parts"),
+    "a default of another type": (count("f", VIEW, default="none"), "default", "can't be 'none'"),
+    "a type that the kind does not give": (count("f", VIEW, dtype="str"), "dtype", "sum gives int, not 'str'"),
+    "a sum of a session": (count("f", VIEW, "24h", entity="session"), "kind", "of a session only"),
+    "categories by brand": (count("f", VIEW, by="brand", entity="customer x category"), "by", "is by category"),
+    "all time of an item": (about("item", count("f", VIEW))[0], "window", "needs a window"),
+    "a price of what has none": (total("f", "Products Searched", of="price"), "of", "Products Searched has no price"),
+    "a discount of a view": (total("f", VIEW, of="discount"), "of", "Product Viewed has no discount"),
+    "a key of what has none": (count("f", "page", by="brand"), "by", "page has no brand"),
+    "a condition on what is not there": (count("f", VIEW, where=("coupon", "!=", "")), "where", "has no coupon"),
+    "searches of an item": (about("item", count("f", "Products Searched", "7d"))[0], "events", "has no item"),
 }
 
 
@@ -75,6 +101,11 @@ def test_a_bad_definition_is_refused_with_where_and_why(feature: Feature, field:
         table((feature,))
     assert refused.value.field == field
     assert why in str(refused.value)
+
+
+def test_what_is_no_definition_is_refused_by_its_place() -> None:
+    with pytest.raises(BadFeature, match=r"^feature 1: a definition is made by count, .*, got 'views'"):
+        table((count("f", VIEW), "views"))  # type: ignore[arg-type]
 
 
 def test_a_name_is_given_once() -> None:
@@ -123,3 +154,10 @@ def test_the_shipped_table_has_features_of_every_entity_and_kind() -> None:
     kinds = {feature.kind for feature in features}
     assert kinds >= {"sum", "mean", "min", "max", "quantile", "distinct", "decayed", "top", "share", "last", "since"}
     assert all(feature.description and feature.owner and feature.unit for feature in features)
+
+
+def test_every_event_that_is_counted_has_its_recency() -> None:
+    mine = [feature for feature in FEATURES.features.values() if feature.entity == "customer"]
+    counted = {name for feature in mine if feature.kind == "sum" for name in feature.events}
+    assert len(counted) >= 12
+    assert counted <= {feature.events[0] for feature in mine if feature.kind == "since" and feature.events}

@@ -64,14 +64,38 @@ def world(kafka_of_ones_own: EmbeddedBroker, redis_server: str, tmp_path: Path) 
 
 
 @pytest.fixture
-def apache_world(apache_kafka: ApacheKafka, redis_server: str, tmp_path: Path) -> Iterator[World]:
-    """Real Apache Kafka with fresh topics, and an empty Redis."""
+def apache_topics(apache_kafka: ApacheKafka) -> str:
+    """Where real Apache Kafka is, with fresh topics."""
     there = metadata(apache_kafka.bootstrap, 10).topics
     for name in TOPICS:
         if name in there:
             apache_kafka.delete_topic(name)
     ensure_topics(apache_kafka.bootstrap)
-    made = World(Settings(data=tmp_path, kafka=apache_kafka.bootstrap, redis=redis_server))
+    return apache_kafka.bootstrap
+
+
+@pytest.fixture
+def apache_world(apache_topics: str, redis_server: str, tmp_path: Path) -> Iterator[World]:
+    """Real Apache Kafka with fresh topics, and an empty Redis."""
+    made = World(Settings(data=tmp_path, kafka=apache_topics, redis=redis_server))
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["embedded", pytest.param("apache", marks=pytest.mark.slow)])
+def either_kafka(request: pytest.FixtureRequest) -> str:
+    """Where each of the two brokers is, in turn; with real Kafka a test is slow."""
+    if request.param == "embedded":
+        broker: EmbeddedBroker = request.getfixturevalue("kafka_of_ones_own")
+        return broker.bootstrap
+    found: str = request.getfixturevalue("apache_topics")
+    return found
+
+
+@pytest.fixture
+def either_world(either_kafka: str, redis_server: str, tmp_path: Path) -> Iterator[World]:
+    """Either broker, and an empty Redis."""
+    made = World(Settings(data=tmp_path, kafka=either_kafka, redis=redis_server))
     yield made
     made.close()
 

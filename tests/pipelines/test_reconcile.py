@@ -9,9 +9,11 @@ import pytest
 from features.definitions import FEATURES
 from features.events import decode, iso
 from features.offline import EventLog, LoggedEvent, append_events
-from features.online import Client, connect
+from features.online import Client, Merger, connect, item_features
 from features.online.state import bucket_of_customer, meta_key, state_key
+from features.online.tiles import item_key
 from features.profiles import Profile
+from features.tiles import place_of
 from pipelines.backfill import restore_source
 from pipelines.reconcile import Report, keep_report, reconcile
 
@@ -49,9 +51,10 @@ def key(customer: str) -> str:
 
 
 def test_a_state_that_is_right_is_left_alone(client: Client, log: EventLog) -> None:
+    Merger(client, BUCKETS, FEATURES).merge()
     before = {name: client.dump(name) for name in client.keys(f"*{FEATURES.generation}*")}
     found = compare(client, log)
-    assert (found.customers, found.wrong, found.repaired) == (5, 0, 0)
+    assert (found.customers, found.wrong, found.repaired, found.items) == (5, 0, 0, 0)
     assert {name: client.dump(name) for name in client.keys(f"*{FEATURES.generation}*")} == before
 
 
@@ -86,6 +89,71 @@ def test_without_repair_it_only_counts(client: Client, log: EventLog) -> None:
     found = compare(client, log, repair=False)
     assert (found.wrong, found.repaired) == (1, 0)
     assert not client.exists(key("u:u1"))
+
+
+def tile(client: Client) -> tuple[str, bytes]:
+    """Where a bucket keeps a tile of items, and a field of it."""
+    key = sorted(client.scan_iter(match=f"{{b:*}}:{FEATURES.generation}:t:*"))[0].decode()
+    return key, sorted(field for field in client.hkeys(key) if field.endswith(b":i1"))[0]
+
+
+def item_views(client: Client) -> int:
+    found: int = item_features(client, FEATURES, ["i1"], ["item_views_1h"], T + 60_000)["i1"]["item_views_1h"]
+    return found
+
+
+@pytest.mark.parametrize("harm", ["too much", "too little", "a field gone", "a tile gone", "a field too many"])
+def test_an_item_whose_sums_are_not_what_the_log_says_is_found_and_put_right(
+    client: Client, log: EventLog, harm: str
+) -> None:
+    Merger(client, BUCKETS, FEATURES).merge()
+    where, name = tile(client)
+    copies = {key: client.get(key) for key in client.scan_iter(match=f"i:{FEATURES.generation}:*")}
+    right = client.hgetall(where)
+    if harm == "too much":
+        client.hincrby(where, name, 5)
+    elif harm == "too little":
+        client.hincrby(where, name, -1)
+    elif harm == "a field gone":
+        client.hdel(where, name)
+    elif harm == "a tile gone":
+        client.delete(where)
+    else:
+        client.hset(where, name.replace(b":i1", b":i9"), 3)
+    found = compare(client, log, repair=False)
+    about = {place_of(FEATURES, field.decode()).item for field in right}
+    assert (found.wrong, found.items) == (0, len(about) if harm == "a tile gone" else 1)
+    assert compare(client, log).items == found.items
+    assert compare(client, log).items == 0
+    assert {field: value for field, value in client.hgetall(where).items() if value != b"0"} == right
+    assert {key: client.get(key) for key in copies} == copies
+
+
+def test_a_read_copy_of_an_item_that_was_spoilt_is_summed_anew(client: Client, log: EventLog) -> None:
+    Merger(client, BUCKETS, FEATURES).merge()
+    assert item_views(client) == 13  # of 40 events on three items
+    client.set(item_key(FEATURES.generation, "i1"), client.get(item_key(FEATURES.generation, "i0")) or b"")
+    assert item_views(client) == 14
+    compare(client, log)
+    assert item_views(client) == 13
+
+
+def test_an_event_that_came_by_two_sources_is_counted_once_for_its_item(client: Client, log: EventLog) -> None:
+    again = log.source("events.b.p1")
+    append_events(again, 0, 0, 40, [row(n, f"u{n % 5}") for n in range(40)])
+    restore_source(client, again, BUCKETS)
+    assert compare(client, log).items == 0
+
+
+def test_a_bucket_goes_on_after_its_tiles_were_repaired(client: Client, log: EventLog) -> None:
+    client.hincrby(*tile(client), 5)
+    compare(client, log)
+    source = log.source("import.a.p1")
+    append_events(source, 0, 40, 41, [row(40, "u1")])
+    assert restore_source(client, source, BUCKETS) == 1
+    found = compare(client, log)
+    assert (found.wrong, found.items) == (0, 0)
+    assert item_views(client) == 14
 
 
 def test_events_that_the_state_is_not_to_reflect_yet_are_no_difference(client: Client, log: EventLog) -> None:
@@ -134,4 +202,4 @@ def test_the_report_is_kept_without_the_ids_of_customers(client: Client, log: Ev
 def test_the_keys_of_redis_are_looked_through_once_for_all_buckets(client: Client, log: EventLog) -> None:
     client.config_resetstat()
     assert compare(client, log).wrong == 0
-    assert client.info("commandstats")["cmdstat_scan"]["calls"] == 1  # of 5,000 keys at a time
+    assert client.info("commandstats")["cmdstat_scan"]["calls"] == 2  # customers, then items, 5,000 keys at a time

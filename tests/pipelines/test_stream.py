@@ -279,16 +279,16 @@ ODD: tuple[dict[str, Any], ...] = (
 )  # fmt: skip
 
 
-def test_poison_of_every_kind_stops_nothing_and_what_can_be_taken_is(world: World) -> None:
+def test_poison_of_every_kind_stops_nothing_and_what_can_be_taken_is(either_world: World) -> None:
     for number, odd in enumerate(ODD):
-        world.send(viewed("x", message_id=str(number)) | odd)
+        either_world.send(viewed("x", message_id=str(number)) | odd)
         for raw in POISON:
-            world.send_raw(raw, b"p")
-    world.send(viewed("last"))
-    world.pump(batch=7)
-    assert {letter.value or b"" for letter in world.records(DEAD_LETTERS)} == {*POISON}
-    assert {*states(world.client)} == {"u:last", *(f"u:{odd['userId']}" for odd in ODD)}
-    world.assert_exact()
+            either_world.send_raw(raw, b"p")
+    either_world.send(viewed("last"))
+    either_world.pump(batch=7)
+    assert {letter.value or b"" for letter in either_world.records(DEAD_LETTERS)} == {*POISON}
+    assert {*states(either_world.client)} == {"u:last", *(f"u:{odd['userId']}" for odd in ODD)}
+    either_world.assert_exact()
 
 
 def test_a_customer_of_more_events_than_all_others_is_counted_like_them(world: World) -> None:

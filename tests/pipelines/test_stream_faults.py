@@ -49,32 +49,36 @@ def snapshot(world: World) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("step", [pytest.param(s, marks=() if s in EVERY else pytest.mark.slow) for s in STEPS])
-def test_a_worker_that_dies_anywhere_is_followed_by_one_that_loses_and_doubles_nothing(world: World, step: str) -> None:
-    world.pour(seed=2, count=400)
+def test_a_worker_that_dies_anywhere_is_followed_by_one_that_loses_and_doubles_nothing(
+    either_world: World, step: str
+) -> None:
+    either_world.pour(seed=2, count=400)
     for number in range(20):
-        world.send_raw(json.dumps({"item_id": f"i{number}", "title": "T"}).encode(), f"i{number}".encode(), "items")
+        either_world.send_raw(
+            json.dumps({"item_id": f"i{number}", "title": "T"}).encode(), f"i{number}".encode(), "items"
+        )
     for occurrence in (1, 1 if step in ONCE else 2):
         with pytest.raises(CrashError):
-            world.pump(world.processor(dying(step, occurrence, crash)), batch=60)
-        world.pour(seed=occurrence + 2, count=100)
-    world.pump()
-    world.assert_exact()
+            either_world.pump(either_world.processor(dying(step, occurrence, crash)), batch=60)
+        either_world.pour(seed=occurrence + 2, count=100)
+    either_world.pump()
+    either_world.assert_exact()
     letters = {
         (dict(each.headers)["kindred-partition"], dict(each.headers)["kindred-offset"])
-        for each in world.records(DEAD_LETTERS)
+        for each in either_world.records(DEAD_LETTERS)
         if dict(each.headers)["kindred-topic"] == b"events"
     }
-    taken = {(row.partition, row.offset) for row in world.logged()}
-    rekeyed = {record.value for record in world.records("events.rekey")}
-    refused = {(r.partition, r.offset) for r in world.records("events") if r.value not in rekeyed} - taken
+    taken = {(row.partition, row.offset) for row in either_world.logged()}
+    rekeyed = {record.value for record in either_world.records("events.rekey")}
+    refused = {(r.partition, r.offset) for r in either_world.records("events") if r.value not in rekeyed} - taken
     assert letters == {(b"%d" % partition, b"%d" % offset) for partition, offset in refused}
-    assert len(world.client.hgetall("{items}:all")) >= 20
+    assert len(either_world.client.hgetall("{items}:all")) >= 20
 
 
 def test_a_worker_that_dies_with_half_of_its_buckets_committed_is_followed_exactly(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    either_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.pour(seed=3, count=600)
+    either_world.pour(seed=3, count=600)
 
     def half(store: StateStore, commits: list[BucketCommit]) -> list[BucketCommit]:
         whole(store, commits[: len(commits) // 2])
@@ -84,11 +88,11 @@ def test_a_worker_that_dies_with_half_of_its_buckets_committed_is_followed_exact
     with monkeypatch.context() as patch:
         patch.setattr(StateStore, "commit", half)
         with pytest.raises(CrashError):
-            world.pump()
-    stands = world.store().positions()
+            either_world.pump()
+    stands = either_world.store().positions()
     assert {0} < {stands[bucket] for bucket in range(0, 64, 16)}
-    world.pump()
-    world.assert_exact()
+    either_world.pump()
+    either_world.assert_exact()
 
 
 def test_what_was_logged_and_not_committed_is_folded_from_the_log_and_not_read_again(world: World) -> None:
@@ -101,43 +105,45 @@ def test_what_was_logged_and_not_committed_is_folded_from_the_log_and_not_read_a
     assert views(world.client, "u:u1") == 1
 
 
-def test_a_worker_whose_buckets_another_has_claimed_is_fenced_and_writes_nothing(world: World) -> None:
-    zombie, owner = world.pump(), world.pump()
-    world.send(viewed("u1"))
-    records = world.records("events")
+def test_a_worker_whose_buckets_another_has_claimed_is_fenced_and_writes_nothing(either_world: World) -> None:
+    zombie, owner = either_world.pump(), either_world.pump()
+    either_world.send(viewed("u1"))
+    records = either_world.records("events")
     with pytest.raises(Fenced):
         zombie.process(records)
-    assert states(world.client) == {}
-    assert tiles(world.client, 64) == {}
+    assert states(either_world.client) == {}
+    assert tiles(either_world.client, 64) == {}
     owner.process(records)
-    world.assert_exact()
+    either_world.assert_exact()
 
 
-def test_a_zombie_that_wakes_up_long_after_does_not_write_to_the_log_that_all_was_counted_before(world: World) -> None:
-    world.pour(seed=4, count=200)
-    zombie = world.processor()
+def test_a_zombie_that_wakes_up_long_after_does_not_write_to_the_log_that_all_was_counted_before(
+    either_world: World,
+) -> None:
+    either_world.pour(seed=4, count=200)
+    zombie = either_world.processor()
     starts = zombie.assign([("events", partition) for partition in range(16)])
-    records = world.records("events", {partition: start for (_, partition), start in starts.items()})
-    world.pump()
+    records = either_world.records("events", {partition: start for (_, partition), start in starts.items()})
+    either_world.pump()
     with pytest.raises(Fenced):
         zombie.process(records)
-    world.pump()  # what the zombie sent on came twice
-    world.assert_exact()
+    either_world.pump()  # what the zombie sent on came twice
+    either_world.assert_exact()
 
 
-def test_a_redis_that_fell_back_refuses_the_next_batch_and_the_next_worker_catches_up(world: World) -> None:
-    world.pour(seed=3, count=300)
-    world.pump()
-    bring_back = snapshot(world)
-    world.pour(seed=4, count=300)
-    processor = world.pump()
+def test_a_redis_that_fell_back_refuses_the_next_batch_and_the_next_worker_catches_up(either_world: World) -> None:
+    either_world.pour(seed=3, count=300)
+    either_world.pump()
+    bring_back = snapshot(either_world)
+    either_world.pour(seed=4, count=300)
+    processor = either_world.pump()
     bring_back()
-    world.pour(seed=5, count=100)
+    either_world.pour(seed=5, count=100)
     starts = dict(processor.sources["events"].logged)
     with pytest.raises((Rewound, Fenced)):
-        processor.process(world.records("events", starts))
-    world.pump()
-    world.assert_exact()
+        processor.process(either_world.records("events", starts))
+    either_world.pump()
+    either_world.assert_exact()
 
 
 def test_a_redis_that_fell_back_is_noticed_where_no_event_comes_too(world: World) -> None:

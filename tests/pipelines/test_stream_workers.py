@@ -86,17 +86,17 @@ def test_a_redis_emptied_under_a_running_worker_is_filled_again_imports_included
 
 
 @pytest.mark.slow
-def test_processes_that_end_at_every_exact_place_in_turn_are_followed_exactly(world: World) -> None:
+def test_processes_that_end_at_every_exact_place_in_turn_are_followed_exactly(either_world: World) -> None:
     for number, step in enumerate(STEPS):
-        world.pour(seed=14 + number, count=150)
-        world.send(viewed("u1", message_id=step, type="identify", anonymousId=step))
-        world.send_raw(b'{"item_id":"i1","title":"Spade"}', b"i1", "items")
-        worker = world.worker("tests.pipelines.crashing_worker", step, "1")
-        world.until(lambda worker=worker: worker.poll() is not None)  # type: ignore[misc]
-        assert worker.returncode == 137, f"{step}: {world.log_tail()}"
-    world.worker()
-    world.caught_up()
-    world.assert_exact()
+        either_world.pour(seed=14 + number, count=150)
+        either_world.send(viewed("u1", message_id=step, type="identify", anonymousId=step))
+        either_world.send_raw(b'{"item_id":"i1","title":"Spade"}', b"i1", "items")
+        worker = either_world.worker("tests.pipelines.crashing_worker", step, "1")
+        either_world.until(lambda worker=worker: worker.poll() is not None)  # type: ignore[misc]
+        assert worker.returncode == 137, f"{step}: {either_world.log_tail()}"
+    either_world.worker()
+    either_world.caught_up()
+    either_world.assert_exact()
 
 
 def test_a_worker_tells_about_itself_and_ends_in_order_when_it_is_asked_to(world: World) -> None:

@@ -1,6 +1,7 @@
 """Profiles as the service reads them: of one id, of all ids of a person, and what the definitions mean of them."""
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from features.components import resolve
 from features.definitions import FEATURES
 from features.feature import count
 from features.identity import Edge
-from features.online import Client, IdentityStore, ProfileReader, connect, connect_async, generations
+from features.online import Client, IdentityStore, ProfileReader, connect, connect_async, generations, pipelined
 from features.online.identity import Beside, edges_key, unpack
 from features.profiles import Profile
 from features.table import Table, table
@@ -86,6 +87,23 @@ def test_a_profile_is_all_that_a_person_did_in_few_round_trips(
 ) -> None:
     found, took = profile(person, customer)
     assert (views(found), took) == (expected, trips)
+
+
+def test_profiles_of_many_take_no_more_round_trips_than_one(person: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+    ask = pipelined._Line.ask
+
+    def counted(line: pipelined._Line, questions: "deque[pipelined._Question]") -> None:
+        written.append(len(questions))
+        ask(line, questions)
+
+    async def read() -> list[Profile]:
+        async with ProfileReader(connect_async(person, timeout_s=5.0), BUCKETS) as reader:
+            return await reader.profiles(["a:other", "u:1", "a:never", "a:phone", "u:1"])
+
+    monkeypatch.setattr(pipelined._Line, "ask", counted)
+    assert [views(each) for each in asyncio.run(read())] == [1, 3, 0, 3, 3]
+    assert written == [5, 3]  # all at once, then what the three learned of other ids
 
 
 def test_without_merging_it_is_what_the_one_id_did(person: str) -> None:
