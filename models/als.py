@@ -6,11 +6,11 @@ Source: Hu, Koren, Volinsky. Collaborative Filtering for Implicit Feedback Datas
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
-from scipy.linalg.lapack import sposv
+from scipy.linalg.lapack import sposv, spotrs
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
@@ -52,6 +52,18 @@ class AlsConfig:
     threads: int = 2
 
 
+class _Folded(NamedTuple):
+    """A history of h items folded in: `items` (h,) each once, `scaled` (h,) their confidences, `taken` (h, d) their
+    factors, `factor` (d, d) that of Cholesky of the normal equations, `vector` (d,) the user's.
+    """
+
+    items: Int32
+    scaled: Float32
+    taken: Float32
+    factor: Float32
+    vector: Float32
+
+
 class Als:
     """Item factors, the popularity list, and an index; user factors are solved from the history when asked."""
 
@@ -63,6 +75,7 @@ class Als:
         self._seed = seed
         self._alpha = self._config.alpha
         self._items = IdMap(())
+        self._last: tuple[History, _Folded] | None = None  # a slate and its reasons ask for the same one
 
     @property
     def items(self) -> IdMap:
@@ -125,10 +138,10 @@ class Als:
     def recommend_one(self, history: History, k: int, allowed: Mask | None = None) -> Slates:
         """Fold the history in, then ask the index."""
         self._check_fitted()
-        items, weights = _summed(history)
-        if not len(items):
+        folded = self._folded(history)
+        if folded is None:
             return top(self._popularity, k, allowed)
-        return self._index.search(self._vector(items, self._confidence(weights)), k, allowed)
+        return self._index.search(folded.vector, k, allowed)
 
     def similar(self, item: int, k: int, allowed: Mask | None = None) -> Slates:
         """By the angle between factors: the raw product would name the popular items for every item."""
@@ -142,17 +155,15 @@ class Als:
         """The score is a sum over the history: item j adds c_j * y_i' A^-1 y_j. Source: section 5 of the paper."""
         self._check_fitted()
         reasons = np.full(len(slate), -1, dtype=np.int32)
-        items, weights = _summed(history)
-        if not len(items) or not len(slate):
+        folded = self._folded(history)
+        if folded is None or not len(slate):
             return reasons
-        scaled = self._confidence(weights)
-        taken = self._factors[items]
-        _, solved, failed = sposv(self._normal(taken, scaled), self._factors[slate].T)
+        solved, failed = spotrs(folded.factor, self._factors[slate].T)
         _check(failed)
-        parts = (taken * scaled[:, None]) @ solved
+        parts = (folded.taken * folded.scaled[:, None]) @ solved
         best = parts.argmax(axis=0)
         moved = (parts[best, np.arange(len(slate))] > 0) & (slate >= 0)
-        reasons[moved] = newest_places(history, items[best[moved]])
+        reasons[moved] = newest_places(history, folded.items[best[moved]])
         return reasons
 
     def save(self, folder: Path) -> None:
@@ -204,7 +215,7 @@ class Als:
         return np.ascontiguousarray(solver.item_factors, dtype=np.float32)
 
     def _hold(self, items: IdMap, factors: Float32, liked: Float32, ridge: float) -> None:
-        self._items, self._factors, self._popularity = items, factors, liked
+        self._items, self._factors, self._popularity, self._last = items, factors, liked, None
         size = factors.shape[1]
         self._ridge = ridge
         self._gram: Float32 = np.asfortranarray(factors.T @ factors + ridge * np.eye(size, dtype=np.float32))
@@ -222,12 +233,23 @@ class Als:
         """A = Y'Y + regularization + sum over the history of (c - 1) y y'."""
         return np.asarray(self._gram + (history.T * (scaled - 1.0)) @ history, dtype=np.float32)
 
-    def _vector(self, indices: Int32, scaled: Float32) -> Float32:
-        history = self._factors[indices]
-        _, solved, failed = sposv(self._normal(history, scaled), scaled @ history)
+    def _folded(self, history: History) -> _Folded | None:
+        """The history's vector and what it was solved by, kept until the next history; None where nothing counts."""
+        last = self._last
+        if last is not None and last[0] is history:
+            return last[1]
+        items, weights = _summed(history)
+        if not len(items):
+            return None
+        folded = self._fold_in(items, self._confidence(weights))
+        self._last = history, folded
+        return folded
+
+    def _fold_in(self, items: Int32, scaled: Float32) -> _Folded:
+        taken = self._factors[items]
+        factor, vector, failed = sposv(self._normal(taken, scaled), scaled @ taken)
         _check(failed)
-        vector: Float32 = solved
-        return vector
+        return _Folded(items, scaled, taken, factor, vector)
 
     def _vectors(self, histories: Csr) -> Float32:
         scaled = self._scaled(histories)
@@ -235,13 +257,17 @@ class Als:
         with threadpool_limits(1, "blas"):
             for row in np.flatnonzero(np.diff(scaled.indptr)):
                 part = slice(scaled.indptr[row], scaled.indptr[row + 1])
-                vectors[row] = self._vector(scaled.indices[part], scaled.data[part])
+                vectors[row] = self._fold_in(scaled.indices[part], scaled.data[part]).vector
         return vectors
 
 
 def _summed(history: History) -> tuple[Int32, Float32]:
     """The items that count, each once, and the sums of their weights."""
     known = history.known()
+    order = known.items.argsort()
+    items, weights = known.items[order], known.weights[order]
+    if (items[1:] != items[:-1]).all():  # as live histories are; a fifth of the time
+        return items, weights
     items, place = np.unique(known.items, return_inverse=True)
     return items, np.bincount(place, known.weights, minlength=len(items)).astype(np.float32)
 

@@ -9,10 +9,11 @@ Source: Teflioudi, Gemulla, Mykytiuk. LEMP: Fast Retrieval of Large Entries in a
 
 import numpy as np
 
+from features.compiled.kernel import owned
 from models.arrays import Float32, Int32, Mask
+from models.longest import NOWHERE, longest_first
 from models.ranking import Slate, padded
 
-FIRST = 2_048  # vectors of the first block; each further one is twice as long
 ROUNDING = 1.0001  # sums of float32 may come out a little above the bound
 
 
@@ -23,7 +24,8 @@ class Blocks:
         lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
         self._rows: Int32 = np.argsort(-lengths, kind="stable").astype(np.int32)
         self._vectors: Float32 = np.ascontiguousarray(vectors[self._rows])
-        self._shorter: Float32 = -lengths[self._rows]  # rising, for searchsorted
+        self._lengths: Float32 = lengths[self._rows]
+        self._everything: Mask = np.ones(len(vectors), dtype=np.bool_)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -38,28 +40,14 @@ class Blocks:
 
     def looked(self, vector: Float32, k: int, allowed: Mask | None = None) -> tuple[Slate, int]:
         """The same, and how many vectors were compared."""
-        reach = float(np.sqrt(vector @ vector)) * ROUNDING
-        places, scores, edge = np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.float32), -np.inf
-        begin, size, stop = 0, FIRST, len(self)
-        while begin < stop:
-            end = min(begin + size, stop)
-            found = self._vectors[begin:end] @ vector
-            if allowed is not None:
-                found[~allowed[self._rows[begin:end]]] = -np.inf
-            good = np.flatnonzero(found >= edge) if edge > -np.inf else np.flatnonzero(found > -np.inf)
-            places, scores = np.concatenate([places, good + begin]), np.concatenate([scores, found[good]])
-            if len(scores) >= k > 0:
-                edge = float(np.partition(scores, len(scores) - k)[len(scores) - k])
-                kept = scores >= edge
-                places, scores = places[kept], scores[kept]
-                stop = self._stop(edge, reach)
-            begin, size = end, size * 2
-        rows = self._rows[places]
-        order = np.lexsort((rows, -scores))[:k]
-        return padded(rows[order], scores[order], k), begin
-
-    def _stop(self, edge: float, reach: float) -> int:
-        """The first vector that is too short to reach the edge."""
-        if not reach:
-            return len(self)
-        return int(np.searchsorted(self._shorter, np.float32(-edge / reach), side="right"))
+        best, places = np.full(k, -np.inf, dtype=np.float32), np.full(k, NOWHERE, dtype=np.int32)
+        if not k:
+            return (places, best), 0
+        reach = np.sqrt(vector @ vector) * np.float32(ROUNDING)
+        mask = self._everything if allowed is None else owned(allowed, np.bool_)
+        query = owned(vector, np.float32)
+        compared = longest_first(self._vectors, self._rows, self._lengths, mask, query, reach, best, places)
+        found = places[places != NOWHERE]
+        rows, scores = self._rows[found], self._vectors[found] @ query  # summed as comparing everything does
+        order = np.lexsort((rows, -scores))
+        return padded(rows[order], scores[order], k), compared

@@ -33,8 +33,8 @@ class History(NamedTuple):
 
 def newest_places(history: History, items: Int32) -> Int32:
     """For each of the items its newest position in the history; -1 where it isn't there."""
-    newest = {int(item): place for place, item in enumerate(history.items)}
-    return np.array([newest.get(int(item), -1) for item in items], dtype=np.int32)
+    newest = {item: place for place, item in enumerate(history.items.tolist())}
+    return np.array([newest.get(item, -1) for item in items.tolist()], dtype=np.int32)
 
 
 NOBODY = History(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32))

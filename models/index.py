@@ -16,7 +16,8 @@ from models.ranking import Slate, padded, top
 faiss: Any = _typed_faiss  # its stubs know the C++ signatures, not the Python ones
 
 EXACT_UP_TO = 20_000
-GATHER_UP_TO = 10_000  # allowed items are compared one by one where they are as few, and a tenth of all
+GATHER_UP_TO = 10_000  # allowed items are compared one by one where they are as few, and such a part of all
+FEW, FEW_FOR_LISTS = 1 / 32, 1 / 10
 SLACK = 16
 PROBES = (8, 16, 32, 64, 128, 256)
 MOST_WIDER = 16
@@ -84,7 +85,8 @@ class Index:
         wanted = min(k, open_items)
         if wanted < 1:
             return padded(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32), k)
-        if open_items <= min(GATHER_UP_TO, len(self._vectors) // 10):
+        few = FEW_FOR_LISTS if self._blocks is None else FEW
+        if open_items <= min(GATHER_UP_TO, few * len(self._vectors)):
             return self._exact(vector, k, allowed)
         if self._blocks is not None:
             return self._blocks.search(vector, k, allowed)

@@ -1,6 +1,6 @@
 """What a model is fitted on: ids as rows, what each user did in order, and what is known of the items."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -37,6 +37,11 @@ class IdMap:
     def row(self, identity: str) -> int:
         """The row of one id; -1 where it is unknown."""
         return self._rows.get(identity, -1)
+
+    def rows_of(self, ids: Sequence[str]) -> list[int]:
+        """The rows of a few ids, in their order; -1 where unknown."""
+        row_of = self._rows.get
+        return [row_of(identity, -1) for identity in ids]
 
     def rows(self, ids: "Iterable[str]") -> Int32:
         """(n,) int32 rows of the ids, in their order; -1 where unknown."""

@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from threadpoolctl import threadpool_limits
 
 from features.errors import BadInput, BadSetting, KindredError, Overloaded, Unavailable
-from features.settings import from_environment
+from features.settings import Settings, from_environment
 from serving.auth import Forbidden, Unauthorized
 from serving.handlers import DEMO, ROUTES, Handler, Parts
 from serving.http import answer, failure, preflight, shared
@@ -155,7 +155,14 @@ async def running(web: Starlette) -> AsyncIterator[None]:
     """Everything that the handlers need, from the worker's start to its end."""
     logging.getLogger("kindred").setLevel(logging.INFO)
     threadpool_limits(1)  # one request has too little to divide; threads that wait for each other cost it milliseconds
-    parts = Parts(from_environment())
+    async with loaded(web, from_environment()):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def loaded(web: Starlette, settings: Settings) -> AsyncIterator[None]:
+    """The handlers' parts as the state of an application has them, started, and stopped in the end."""
+    parts = Parts(settings)
     await parts.engine.start()
     settle()
     web.state.parts = parts

@@ -47,7 +47,7 @@ class Contender:
     ready: str = "/readyz"
 
 
-def _bodies(world: World) -> list[dict[str, Any]]:
+def bodies(world: World) -> list[dict[str, Any]]:
     """The same questions for everybody."""
     random_ = random.Random(0)
     shop = world.shop
@@ -70,12 +70,12 @@ def _http(path: str, body: Any, key: str = "") -> bytes:
 
 
 def _asked(world: World) -> list[bytes]:
-    return [_http("/recommend", body, world.key) for body in _bodies(world)]
+    return [_http("/recommend", body, world.key) for body in bodies(world)]
 
 
 def _histories(world: World) -> list[bytes]:
     """MLflow's server knows nobody: the history comes with the question."""
-    known = _known(world, [body["user_id"] for body in _bodies(world)])
+    known = _known(world, [body["user_id"] for body in bodies(world)])
     rows = [list(history) for history in known.values()]
     return [_http("/invocations", {"dataframe_split": {"columns": ["history"], "data": [[row]]}}) for row in rows]
 

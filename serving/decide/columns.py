@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.items import Item
-from models.arrays import Int32, Mask
+from models.arrays import Int32, Int64, Mask
 from models.interactions import IdMap
 from serving.decide.limits import EVERYTHING, Limits, Where
 
+_NO_ROWS: Int64 = np.zeros(0, dtype=np.int64)
 MASKS = 16  # of the limits asked for lately; of a million items 16 MB
 
 
@@ -30,6 +31,7 @@ class Columns:
         self._price: NDArray[np.float64] = np.full(len(ids), np.nan)  # float32 would round large prices
         self._category: Int32 = np.full(len(ids), -1, dtype=np.int32)
         self._codes: dict[str, int] = {}
+        self._in_category: dict[int, Int64] = {}  # rows by code, of the categories asked for since one changed
         self._tagged: dict[str, set[int]] = {}
         self._tags: dict[int, tuple[str, ...]] = {}
         self._masks: OrderedDict[Limits, Mask] = OrderedDict()
@@ -65,7 +67,10 @@ class Columns:
             self._retag(row, () if item is None else item.tags)
             if item is not None:
                 self._price[row] = np.nan if item.price is None else item.price
-                self._category[row] = self._codes.setdefault(item.category, len(self._codes))
+                code = self._codes.setdefault(item.category, len(self._codes))
+                if self._category[row] != code:
+                    self._category[row] = code
+                    self._in_category.clear()
 
     def within(self, limits: Limits) -> Mask:
         """(len(self),) what is in stock and within the limits; read-only, kept until the next change."""
@@ -78,8 +83,13 @@ class Columns:
 
     def allowed(self, limits: Limits, exclude: Iterable[str]) -> Mask:
         """(len(self),) what may be shown; the caller's own."""
-        mask = self.within(limits).copy()
-        mask[[row for row in map(self.row, exclude) if row >= 0]] = False
+        mask, hidden = self.within(limits).copy(), list(exclude)
+        rows = self.ids.rows_of(hidden)
+        if self.late:
+            rows = [
+                row if row >= 0 else self._rows_of_late.get(each, -1) for row, each in zip(rows, hidden, strict=True)
+            ]
+        mask[[row for row in rows if row >= 0]] = False
         return mask
 
     def _within(self, limits: Limits) -> Mask:
@@ -93,27 +103,31 @@ class Columns:
         return mask
 
     def _where(self, where: Where) -> Mask:
-        size = len(self)
-        mask = np.ones(size, dtype=np.bool_)
+        mask = np.ones(len(self), dtype=np.bool_)
         if where == EVERYTHING:
             return mask
         if where.item_ids:
             mask &= self._only(row for row in map(self.row, where.item_ids) if row >= 0)
         if where.tags:
             mask &= self._only(row for tag in where.tags for row in self._tagged.get(tag, ()))
-        if where.categories:
-            known = np.zeros(len(self._codes) + 1, dtype=np.bool_)  # the last one stands for -1, no category known
-            known[[self._codes[name] for name in where.categories if name in self._codes]] = True
-            mask &= known[self._category[:size]]
-        if where.min_price is not None:
-            mask &= self._price[:size] >= where.min_price
-        if where.max_price is not None:
-            mask &= self._price[:size] <= where.max_price
+        if where.categories:  # prices of these alone: most of a shop is elsewhere
+            rows = self._rows_in(where.categories)
+            mask &= self._only(rows[_priced(self._price[rows], where)])
+        elif where.min_price is not None or where.max_price is not None:
+            mask &= _priced(self._price[: len(self)], where)
         return mask
 
-    def _only(self, rows: Iterable[int]) -> Mask:
+    def _rows_in(self, categories: Iterable[str]) -> Int64:
+        """The rows of these categories, in no order."""
+        codes = [self._codes[name] for name in categories if name in self._codes]
+        for code in codes:
+            if code not in self._in_category:
+                self._in_category[code] = np.flatnonzero(self._category[: len(self)] == code)
+        return np.concatenate([_NO_ROWS, *(self._in_category[code] for code in codes)])
+
+    def _only(self, rows: Iterable[int] | Int64) -> Mask:
         mask = np.zeros(len(self), dtype=np.bool_)
-        mask[list(rows)] = True
+        mask[rows if isinstance(rows, np.ndarray) else list(rows)] = True
         return mask
 
     def _grow(self, item_ids: list[str]) -> None:
@@ -140,3 +154,13 @@ class Columns:
             self._tagged.setdefault(tag, set()).add(row)
         if tags:
             self._tags[row] = tags
+
+
+def _priced(prices: NDArray[np.float64], where: Where) -> Mask:
+    """Which of the prices are within the bounds; what has none is within no bound."""
+    held: Mask = np.ones(len(prices), dtype=np.bool_)
+    if where.min_price is not None:
+        held &= prices >= where.min_price
+    if where.max_price is not None:
+        held &= prices <= where.max_price
+    return held

@@ -48,9 +48,9 @@ class Question:
         """What is known of the customer in the rows of a model, oldest first."""
         found = self._histories.get(champion.name)
         if found is None:
-            touches, row = self.asked.touches, champion.model.items.row
+            touches = self.asked.touches
             found = History(
-                np.array([row(touch.item_id) for touch in touches], dtype=np.int32),
+                np.array(champion.model.items.rows_of([touch.item_id for touch in touches]), dtype=np.int32),
                 np.array([touch.confidence for touch in touches], dtype=np.float32),
                 np.array([touch.at for touch in touches], dtype=np.int64),
             )

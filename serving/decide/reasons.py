@@ -58,7 +58,7 @@ def _causes(asked: Question, slate: list[Candidate]) -> dict[str, tuple[str, str
     causes = {}
     for name, item_ids in found.items():
         champion = sources[name]
-        rows = np.array([champion.model.items.row(item_id) for item_id in item_ids], dtype=np.int32)
+        rows = np.array(champion.model.items.rows_of(item_ids), dtype=np.int32)
         places = champion.model.because(asked.history(champion), rows)
         for item_id, place in zip(item_ids, places.tolist(), strict=True):
             if place >= 0:

@@ -52,6 +52,17 @@ def test_a_place_that_counts_nothing_is_no_reason() -> None:
     assert MODEL.because(asked, np.array([-1], dtype=np.int32)).tolist() == [-1]
 
 
+def test_a_history_that_was_asked_with_just_now_is_folded_in_anew_after_another_one_and_after_a_fit() -> None:
+    board = checkerboard()
+    model, again = Als(CONFIG).fit(board), Als(CONFIG, seed=1).fit(board)
+    one, other = board.histories[0], board.histories[1]
+    first = model.recommend_one(one, 5)[1].tolist()
+    assert model.recommend_one(other, 5)[1].tolist() != first
+    assert model.recommend_one(one, 5)[1].tolist() == first
+    model._hold(again.items, again._factors, again._popularity, again._ridge)
+    assert model.recommend_one(one, 5)[1].tolist() != first
+
+
 def test_a_new_customer_gets_what_a_known_one_with_the_same_history_gets() -> None:
     board = checkerboard()
     model = Als(CONFIG).fit(board)

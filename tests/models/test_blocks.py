@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.arrays import Float32
-from models.blocks import FIRST, Blocks
+from models.blocks import Blocks
 from models.ranking import top
 
 
@@ -37,7 +37,7 @@ def test_it_finds_what_comparing_everything_finds(spread: float, share: float, k
 @given(st.integers(0, 10_000), st.integers(1, 40), st.sampled_from([0.02, 0.5, 1.0]))
 def test_equal_products_are_ordered_by_row(seed: int, k: int, share: float) -> None:
     rng = np.random.default_rng(seed)
-    vectors = rng.integers(-2, 3, (3 * FIRST, 3)).astype(np.float32)
+    vectors = rng.integers(-2, 3, (6_000, 3)).astype(np.float32)
     allowed = rng.random(len(vectors)) < share
     query = rng.integers(-2, 3, 3).astype(np.float32)
     assert Blocks(vectors).search(query, k, allowed)[0].tolist() == top(vectors @ query, k, allowed)[0].tolist()
@@ -53,7 +53,7 @@ def test_where_few_are_long_few_are_looked_at_and_where_all_are_alike_all() -> N
 
 
 def test_a_query_of_zeros_and_products_below_zero_leave_nobody_out() -> None:
-    vectors = -np.abs(factors(3 * FIRST, 1.0))
+    vectors = -np.abs(factors(6_000, 1.0))
     ones = np.ones(16, dtype=np.float32)
     assert Blocks(vectors).search(ones, 5)[0].tolist() == top(vectors @ ones, 5)[0].tolist()
     assert Blocks(vectors).search(0 * ones, 5)[0].tolist() == [0, 1, 2, 3, 4]
