@@ -228,9 +228,8 @@ def _asked_by(request: RecommendRequest | RankRequest, profile: Profile, now: in
     stated = [Stated(each.item_id, each.name, each.at) for each in request.history or ()]
     customer = customer_of(request.user_id, request.anonymous_id)
     return replace(
-        asked_by(profile, stated, now, customer, request.item_id),
+        asked_by(profile, stated, now, customer, request.item_id, request.context),
         placement=request.placement,
-        context=request.context,
         explain=request.debug,
     )
 

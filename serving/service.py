@@ -8,7 +8,7 @@ keys, so nothing but what `PASSED` lists ever reaches BentoML.
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from serving.memory import settle
 from serving.metrics import REQUESTS, requests_of, seconds_of
 from serving.openapi import body_of, documented
 from serving.schema import (
+    Parameters,
     RankRequest,
     RecommendRequest,
     RecommendResponse,
@@ -59,6 +60,8 @@ STATUS: dict[type[KindredError], tuple[int, str]] = {
 }
 FREE = contextlib.nullcontext()
 SLATES: dict[str, type] = {"/recommend": RecommendRequest, "/rank": RankRequest, "/similar": SimilarRequest}
+PARAMETERS: dict[str, type] = {"/recommend": Parameters}
+TRACKING = "/v1/"
 logger = logging.getLogger("kindred.serving")
 
 
@@ -81,13 +84,13 @@ class Front:
         routes = ROUTES_OF_DEMO if _is_demo() else ROUTES
         if handler := routes.get((method, path)):
             return Answered(handler, request)
-        if method == "OPTIONS" and ("POST", path) in routes:
-            return preflight(request.headers.get("origin", "*"))
+        if method == "OPTIONS" and is_for_pages(path) and ("POST", path) in routes:
+            return preflight(request.headers.get("origin", "*"), _methods(path, routes))
         if method == "GET" and path == DOCUMENT:
-            return answer(documented(service.openapi_spec.asdict(), SLATES, RecommendResponse))
+            return answer(documented(service.openapi_spec.asdict(), SLATES, PARAMETERS, RecommendResponse))
         if method == "GET" and path in PASSED:
             return self.inner
-        if allowed := ", ".join(known for known, route in routes if route == path):
+        if allowed := _methods(path, routes):
             return _counted(failure(405, "method_not_allowed", f"use {allowed} here", allow=allowed))
         return self.pages if _is_demo() and method == "GET" else _counted(failure(404, "not_found", "no such path"))
 
@@ -127,7 +130,7 @@ async def respond(handler: Handler, request: Request) -> Response:
         logger.exception("%s failed", request.url.path)
         response = failure(500, "internal", "the service failed on this request; its log says why")
     origin = request.headers.get("origin")
-    return response if origin is None or request.method != "POST" else shared(response, origin)
+    return response if origin is None or not is_for_pages(request.scope["path"]) else shared(response, origin)
 
 
 class Pages:
@@ -172,6 +175,15 @@ async def loaded(web: Starlette, settings: Settings) -> AsyncIterator[None]:
         await parts.engine.stop()
         parts.exposures.close()
         parts.producer.close()
+
+
+def is_for_pages(path: str) -> bool:
+    """Whether pages of other sites may call a route: those of slates and of tracking."""
+    return path in SLATES or path.startswith(TRACKING)
+
+
+def _methods(path: str, routes: Mapping[tuple[str, str], Handler]) -> str:
+    return ", ".join(method for method, route in routes if route == path)
 
 
 def _parts() -> Parts:
