@@ -20,6 +20,8 @@ VARIABLES: dict[str, str] = {
     "KINDRED_EXPLORATION": "share of the places of a slate that are drawn among good candidates instead of taking the "
     "best, so that other policies can be judged by what was served; 0 to 0.5, default 0.05",
     "KINDRED_CATEGORY_SHARE": "most of a slate that one category may take, 0.01 to 1; default 1, no bound",
+    "KINDRED_GRACE": "how often lists may show a customer an item in 3 days, and the customer not turn to it, before "
+    "it moves down; 0 to 100, 0 moves none, default 3",
     "KINDRED_BUCKETS": "number of state buckets, fixed for life; a multiple of the partitions; default 64",
     "KINDRED_REQUIRE_GATES": "`1` serves no champion that was set by hand: the one before goes on",
     "KINDRED_WATCH_MINUTES": "how long a champion is watched after its promotion, to go back by itself where it does "
@@ -46,6 +48,7 @@ class Settings:
     repeatable: frozenset[str] = frozenset()
     exploration: float = 0.05
     category_share: float = 1.0
+    grace: int = 3
     buckets: int = 64
     require_gates: bool = False
     watch_minutes: int = 30
@@ -72,6 +75,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         repeatable=frozenset(_names(values.get("KINDRED_REPEATABLE", ""))),
         exploration=_share("KINDRED_EXPLORATION", values.get("KINDRED_EXPLORATION") or "0.05", 0.0, 0.5),
         category_share=_share("KINDRED_CATEGORY_SHARE", values.get("KINDRED_CATEGORY_SHARE") or "1", 0.01, 1.0),
+        grace=_count("KINDRED_GRACE", values.get("KINDRED_GRACE") or "3", 0, 100),
         require_gates=_flag("KINDRED_REQUIRE_GATES", values.get("KINDRED_REQUIRE_GATES", "")),
         watch_minutes=_count("KINDRED_WATCH_MINUTES", values.get("KINDRED_WATCH_MINUTES") or "30", 0, 1_440),
         mlflow_secret=values.get("KINDRED_MLFLOW_SECRET", ""),
@@ -92,6 +96,7 @@ def to_environment(settings: Settings) -> dict[str, str]:
         "KINDRED_REPEATABLE": ",".join(sorted(settings.repeatable)),
         "KINDRED_EXPLORATION": str(settings.exploration),
         "KINDRED_CATEGORY_SHARE": str(settings.category_share),
+        "KINDRED_GRACE": str(settings.grace),
         "KINDRED_BUCKETS": str(settings.buckets),
         "KINDRED_REQUIRE_GATES": "1" if settings.require_gates else "",
         "KINDRED_WATCH_MINUTES": str(settings.watch_minutes),
