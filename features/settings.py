@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from features.errors import BadSetting
 
 SERVABLE = ("blend", "sasrec", "session_knn", "graph_filter", "ease", "item_knn", "two_tower", "als", "trending")
+PARTS = ("track", "recommend")
 VARIABLES: dict[str, str] = {
     "KINDRED_DATA": "folder of the event log, models, keys and caches; default `./.kindred`",
     "KINDRED_KAFKA": "bootstrap servers, `host:port[,host:port]`; empty starts an embedded broker",
@@ -27,6 +28,8 @@ VARIABLES: dict[str, str] = {
     "KINDRED_WATCH_MINUTES": "how long a champion is watched after its promotion, to go back by itself where it does "
     "worse than the one before; 0 to 1440, 0 watches none, default 30",
     "KINDRED_MLFLOW_SECRET": "secret that MLflow signs its webhooks with; empty takes none",
+    "KINDRED_PARTS": "what the service answers, `track`, `recommend` or both, so that they scale apart; "
+    "`--parts` of `kindred serve` sets it; default both",
     "KINDRED_MOST_IN_FLIGHT": "slates, and likewise events, that a service worker answers at once; more get a 429; "
     "default 200",
     "KINDRED_DEMO": "`1` serves the demo page and takes keyless calls from this machine only; `kindred demo` sets it",
@@ -55,6 +58,7 @@ class Settings:
     mlflow_secret: str = field(default="", repr=False)
     demo: bool = False
     most_in_flight: int = 200
+    parts: tuple[str, ...] = PARTS
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -81,6 +85,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         mlflow_secret=values.get("KINDRED_MLFLOW_SECRET", ""),
         buckets=_count("KINDRED_BUCKETS", values.get("KINDRED_BUCKETS") or "64"),
         demo=_flag("KINDRED_DEMO", values.get("KINDRED_DEMO", "")),
+        parts=parts_of(values.get("KINDRED_PARTS", "")),
         most_in_flight=_count("KINDRED_MOST_IN_FLIGHT", values.get("KINDRED_MOST_IN_FLIGHT") or "200"),
     )
 
@@ -102,8 +107,20 @@ def to_environment(settings: Settings) -> dict[str, str]:
         "KINDRED_WATCH_MINUTES": str(settings.watch_minutes),
         "KINDRED_MLFLOW_SECRET": settings.mlflow_secret,
         "KINDRED_DEMO": "1" if settings.demo else "",
+        "KINDRED_PARTS": ",".join(settings.parts),
         "KINDRED_MOST_IN_FLIGHT": str(settings.most_in_flight),
     }
+
+
+def parts_of(value: str) -> tuple[str, ...]:
+    """The parts of the service that are named, comma-separated; all where none is.
+
+    Raises:  BadSetting: there is no such part.
+    """
+    wanted = _names(value) or PARTS
+    if unknown := [name for name in wanted if name not in PARTS]:
+        raise BadSetting(f"KINDRED_PARTS names {_shown(unknown[0])}; known ones: {', '.join(PARTS)}", "KINDRED_PARTS")
+    return tuple(name for name in PARTS if name in wanted)
 
 
 def _names(value: str) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 from features.errors import BadInput, BadSetting, KindredError, Overloaded, Unavailable
 from features.settings import Settings, from_environment
 from serving.auth import Forbidden, Unauthorized
-from serving.handlers import DEMO, ROUTES, Handler, Parts
+from serving.handlers import ROUTES, Handler, Parts
 from serving.http import answer, failure, preflight, shared
 from serving.memory import settle
 from serving.metrics import REQUESTS, requests_of, seconds_of
@@ -47,7 +47,6 @@ PAGE_HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }
-ROUTES_OF_DEMO = ROUTES | DEMO
 DOCUMENT = "/docs.json"
 PASSED = frozenset({"/livez", "/healthz", "/schema.json"})
 STATUS: dict[type[KindredError], tuple[int, str]] = {
@@ -81,7 +80,7 @@ class Front:
 
     def _app(self, scope: Scope, request: Request) -> ASGIApp:
         path, method = scope["path"], "GET" if scope["method"] == "HEAD" else scope["method"]
-        routes = ROUTES_OF_DEMO if _is_demo() else ROUTES
+        routes = _routes()
         if handler := routes.get((method, path)):
             return Answered(handler, request)
         if method == "OPTIONS" and is_for_pages(path) and ("POST", path) in routes:
@@ -166,15 +165,13 @@ async def running(web: Starlette) -> AsyncIterator[None]:
 async def loaded(web: Starlette, settings: Settings) -> AsyncIterator[None]:
     """The handlers' parts as the state of an application has them, started, and stopped in the end."""
     parts = Parts(settings)
-    await parts.engine.start()
+    await parts.start()
     settle()
     web.state.parts = parts
     try:
         yield
     finally:
-        await parts.engine.stop()
-        parts.exposures.close()
-        parts.producer.close()
+        await parts.stop()
 
 
 def is_for_pages(path: str) -> bool:
@@ -197,6 +194,11 @@ def _counted(response: Response) -> Response:
     """Paths that no route has are counted together: a label for each would let any caller fill the memory."""
     REQUESTS.labels("none", str(response.status_code)).inc()
     return response
+
+
+def _routes() -> Mapping[tuple[str, str], Handler]:
+    parts: Parts | None = getattr(app.state, "parts", None)
+    return ROUTES if parts is None else parts.routes
 
 
 def _is_demo() -> bool:

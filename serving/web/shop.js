@@ -214,11 +214,15 @@ async function listCustomers() {
   return answer.customers;
 }
 
-/** Opens on the customer named in the address, else on the one seen last. */
+/** Opens on the customer named in the address, else on the one seen last. A slate needs no list: it comes without one too. */
 async function begin() {
+  const named = new URLSearchParams(location.hash.slice(1)).get("user_id");
+  if (named) {
+    await pick({ user_id: named });
+    return void (await attempt(listCustomers));
+  }
   const customers = await listCustomers();
-  const first = new URLSearchParams(location.hash.slice(1)).get("user_id") || customers?.[0]?.user_id;
-  if (first) await pick({ user_id: first });
+  if (customers?.length) await pick({ user_id: customers[0].user_id });
   else offerVisitor();
 }
 
