@@ -25,7 +25,7 @@ class Glance:
     Raises:  BrokenState: these bytes aren't a state of this format, or its columns don't fit each other.
     """
 
-    __slots__ = ("_at", "_counts", "_ends", "_packed", "_text", "_view", "newest", "touches")
+    __slots__ = ("_at", "_counts", "_ends", "_packed", "_series", "_text", "_view", "newest", "touches")
 
     def __init__(self, packed: bytes | None) -> None:
         self.newest, self.touches = -1, list[tuple[int, str, str]]()
@@ -40,6 +40,8 @@ class Glance:
         self._view = memoryview(packed)
         try:
             self._text, self._at = self._names()
+            low, shapes = self._column("series"), self._column("shape")
+            self._series = [number | shape >> 6 << 8 for number, shape in zip(low, shapes, strict=True)]  # of each run
             self.newest = self._newest()
             self.touches = self._touches()
         except (IndexError, ValueError) as error:
@@ -49,8 +51,7 @@ class Glance:
         """Whether there is any cell of a series."""
         if not self._packed:
             return False
-        pairs = zip(self._column("series"), self._column("shape"), strict=True)
-        return any(number == series & 255 and shape >> 6 == series >> 8 for number, shape in pairs)
+        return series in self._series
 
     def sums(self, series: int) -> dict[str, int]:
         """What the cells of a series add up to, by the names of their keys; only what is kept for ever.
@@ -94,14 +95,20 @@ class Glance:
 
     def _newest(self) -> int:
         """The value of the first cell."""
-        low = self._column("value")
-        if not low:
+        if not self._counts[_AT["value"]]:
             return -1
-        kind = self._column("shape")[0] & 3
-        number = low[0]
-        for name, bits in _MORE[1 : kind + 1]:
-            number |= self._column(name)[0] << bits
+        kind, number = self._first("shape") & 3, 0
+        for name, bits in _MORE[: kind + 1]:
+            number |= self._first(name) << bits
         return number >> 1 ^ -(number & 1)
+
+    def _first(self, name: str) -> int:
+        """The first entry of a column that has one."""
+        at = _AT[name]
+        if not self._counts[at]:
+            raise IndexError("a column lacks its first entry")
+        begin = self._ends[at]
+        return int.from_bytes(self._view[begin : begin + _WIDTHS[at]], "little")
 
     def _touches(self) -> list[tuple[int, str, str]]:
         codes, ages, places = self._column("touch"), self._column("touch age"), self._column("touch place")
@@ -125,11 +132,12 @@ class Glance:
 
     def _cells(self, series: int) -> list[tuple[str, int]]:
         """Name of the key and value of each cell of a series."""
-        low, shapes = self._column("series"), self._column("shape")
         found: list[tuple[str, int]] = []
-        for run, (number, shape) in enumerate(zip(low, shapes, strict=True)):
-            if number == series & 255 and shape >> 6 == series >> 8:
-                found += zip(self._keys(run, shape), self._values(run, shape), strict=True)
+        if series in self._series:
+            shapes = self._column("shape")
+            for run, number in enumerate(self._series):
+                if number == series:
+                    found += zip(self._keys(run, shapes[run]), self._values(run, shapes[run]), strict=True)
         return found
 
     def _keys(self, run: int, shape: int) -> list[str]:

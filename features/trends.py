@@ -32,6 +32,8 @@ def contexts_of(given: Mapping[str, object], category: str = "") -> tuple[str, .
     Args:    given: may say `country`, `locale`, `device` (a kind of device or a browser's name), as sent; category: of
              the item that is looked at.
     """
+    if not given and not category:
+        return ()
     text = {name: str(given.get(name) or "") for name in ("country", "locale", "device")}
     country = country_of(text["country"]) or region_of(text["locale"])
     found = (("country", country), ("device", device_of(text["device"])), ("category", category))

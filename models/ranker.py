@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from features.errors import BadInput, BrokenArtifact, NotFitted
 from models.arrays import Float32, Int32, Int64
 from models.contracts import Progress
+from models.trees import Trees, sums, trees_of
 
 FORMAT = 1
 TREES, HEAD = "ranker.txt", "model.json"
@@ -70,6 +71,7 @@ class Ranker:
         self._config = config or RankerConfig()
         self._seed = seed
         self._trees: Any = None
+        self._sums: Trees | None = None
         self._names: tuple[str, ...] = ()
         self._facts: dict[str, float] = {}
 
@@ -111,7 +113,7 @@ class Ranker:
         table, relevance, groups = table[rows], relevance[rows], groups[kept]
         rounds, quality = self._enough(table, names, groups, relevance)
         _tell(progress, 1)
-        self._trees = lightgbm.train(self._options(), _data(table, names, groups, relevance), rounds)
+        self._hold(lightgbm.train(self._options(), _data(table, names, groups, relevance), rounds))
         self._names = names
         self._facts = {"trees": float(rounds), "requests": float(len(groups)), "ndcg": quality}
         _tell(progress, 2)
@@ -125,7 +127,9 @@ class Ranker:
         Raises:  BadInput: the columns aren't those that it was fitted with; `field` names the first that differs.
         """
         self._check_columns(table, names)
-        return np.asarray(self._trees.predict(table, num_threads=1), dtype=np.float32)
+        if self._sums is None:
+            raise NotFitted("ranker has no trees yet: call fit() or load() first")
+        return sums(self._sums, table)
 
     def contributions(self, table: Float32, names: Sequence[str]) -> Float32:
         """What each column of each candidate adds to its score, compared with the mean candidate.
@@ -156,7 +160,7 @@ class Ranker:
             params = dict(head.params)
             ranker = cls(seed=int(params.pop("seed")))
             ranker._config = RankerConfig(**params)
-            ranker._trees = lightgbm.Booster(model_str=text)
+            ranker._hold(lightgbm.Booster(model_str=text))
         except (OSError, ValueError, KeyError, TypeError, msgspec.MsgspecError, lightgbm.basic.LightGBMError) as error:
             raise BrokenArtifact(f"the files in {folder} can't be read as a ranker: {error}") from error
         if (head.name, head.format) != (cls.name, FORMAT):
@@ -165,6 +169,10 @@ class Ranker:
             raise BrokenArtifact(f"{HEAD} and {TREES} in {folder} name different features")
         ranker._names, ranker._facts = head.features, head.facts
         return ranker
+
+    def _hold(self, trees: Any) -> None:
+        self._trees, self._sums = trees, trees_of(trees.model_to_string())
+        sums(self._sums, np.zeros((1, trees.num_feature()), dtype=np.float32))  # no request waits for machine code
 
     def _check_fitted(self) -> None:
         if self._trees is None:

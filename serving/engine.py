@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
+import secrets
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import UNSET
 
@@ -17,7 +17,7 @@ from features.settings import Settings
 from serving.breaker import Breaker
 from serving.decide.asked import Asked, Stated, asked_by
 from serving.decide.decision import Decision, Placed
-from serving.decide.limits import Limits, Where
+from serving.decide.limits import NONE, Limits, Where
 from serving.decide.ranking import features_of
 from serving.decide.state import State
 from serving.following import Follower
@@ -77,7 +77,7 @@ class Engine:
     Once an answer is made `exposures` is told of it, and `shadow` of a slate for a customer; neither costs an answer.
     """
 
-    def __init__(self, settings: Settings, new_id: Callable[[], str] = lambda: uuid.uuid4().hex) -> None:
+    def __init__(self, settings: Settings, new_id: Callable[[], str] = lambda: secrets.token_hex(16)) -> None:
         self.settings = settings
         self.follower = Follower(settings)
         self.profiles: ProfileReader = self.follower.profiles
@@ -103,7 +103,7 @@ class Engine:
         await self.breaker.close()
         self._renewing.cancel()
         await asyncio.gather(self._renewing, return_exceptions=True)
-        await self.items.reader.client.aclose()
+        await self.items.reader.aclose()
         await self.follower.stop()
 
     async def recommend(self, request: RecommendRequest, merge: bool = True) -> RecommendResponse:
@@ -214,27 +214,33 @@ class Engine:
 
 
 def _asked_for(request: RecommendRequest, profile: Profile, now: int) -> Asked:
-    return replace(
-        _asked_by(request, profile, now), n=request.n, limits=_limits(request.filter), exclude=request.exclude
-    )
+    return _asked_by(request, profile, now, n=request.n, limits=_limits(request.filter), exclude=request.exclude)
 
 
 def _asked_of(request: RankRequest, profile: Profile, now: int) -> Asked:
     item_ids = tuple(dict.fromkeys(request.item_ids))
-    return replace(_asked_by(request, profile, now), n=len(item_ids), item_ids=item_ids)
+    return _asked_by(request, profile, now, n=len(item_ids), item_ids=item_ids)
 
 
-def _asked_by(request: RecommendRequest | RankRequest, profile: Profile, now: int) -> Asked:
+def _asked_by(request: RecommendRequest | RankRequest, profile: Profile, now: int, **what: Any) -> Asked:
     stated = [Stated(each.item_id, each.name, each.at) for each in request.history or ()]
     customer = customer_of(request.user_id, request.anonymous_id)
-    return replace(
-        asked_by(profile, stated, now, customer, request.item_id, request.context),
+    return asked_by(
+        profile,
+        stated,
+        now,
+        customer,
+        request.item_id,
         placement=request.placement,
+        context=request.context,
         explain=request.debug,
+        **what,
     )
 
 
 def _limits(wanted: Filter) -> Limits:
+    if not wanted.category and wanted.max_price is None:
+        return NONE
     return Limits(Where(categories=frozenset(wanted.category), max_price=wanted.max_price))
 
 

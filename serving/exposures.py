@@ -14,7 +14,7 @@ from features.exposures import Assigned, Exposure, ServedBy, Shown, encode_expos
 from features.kafka.producer import Producer
 from features.settings import Settings
 from serving.engine import Served, assigned
-from serving.metrics import EXPOSURES
+from serving.metrics import exposures_of
 
 TOPIC = "exposures"
 WAITING, AT_ONCE = 10_000, 16
@@ -36,7 +36,7 @@ class ExposureQueue:
     def log(self, served: Served) -> None:
         """Take one answer; where too many wait already, it is counted and gone."""
         if len(self._waiting) >= self.most:
-            EXPOSURES.labels("crowded_out").inc()
+            exposures_of("crowded_out").inc()
             return
         self._waiting.append(served)
         if not self._is_due:
@@ -62,10 +62,10 @@ class ExposureQueue:
             exposure = exposure_of(served)
             self.producer.send(TOPIC, exposure_key(exposure), encode_exposure(exposure), on_done=_done)
         except KindredError as error:
-            EXPOSURES.labels("refused").inc()
+            exposures_of("refused").inc()
             logger.debug("%s was not logged: %s", served.request_id, error)
         except Exception:
-            EXPOSURES.labels("refused").inc()
+            exposures_of("refused").inc()
             logger.exception("%s could not be made an exposure", served.request_id)
 
 
@@ -109,4 +109,4 @@ def _moment(ms: int) -> datetime:
 
 
 def _done(error: Exception | None) -> None:
-    EXPOSURES.labels("logged" if error is None else "unacknowledged").inc()
+    exposures_of("logged" if error is None else "unacknowledged").inc()

@@ -5,7 +5,7 @@ import zlib
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from features.errors import BadInput
@@ -22,8 +22,13 @@ async def read(request: Request, limit: int) -> bytes:
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_S):  # a caller who never ends must not keep a place for ever
-            async for chunk in request.stream():
-                body += chunk
+            more = True
+            while more:
+                message = await request.receive()  # stream() does the same in thrice the time
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
                 if len(body) > limit:
                     raise BadInput(f"the body is larger than {limit} bytes", "body")
     except TimeoutError as error:
@@ -47,10 +52,10 @@ def decode_object(body: bytes) -> dict[str, Any]:
     return decoded
 
 
-def preflight(origin: str, methods: str) -> Response:
-    """Lets a page of another site send its request by one of the methods; keys are sent by script, never by cookie."""
+def preflight(origin: str) -> Response:
+    """Lets a page of another site send its request; keys are sent by script, never by cookie."""
     headers = {
-        "Access-Control-Allow-Methods": methods,
+        "Access-Control-Allow-Methods": "POST",
         "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Retry-Count, AnonymousId, SentAt",
         "Access-Control-Max-Age": "600",
     }

@@ -8,9 +8,10 @@ from itertools import islice
 from features.online import AWAY, ItemReader
 from models.ranker_rows import ITEM
 
-MOST = 20_000  # items that are kept
-AT_ONCE = 2_000
-EVERY_S = 2.0
+MOST = 100_000  # items that are kept
+FETCHED = 2_000  # of one request at most
+RENEWED = 500  # at once: other requests wait a few milliseconds for that
+EVERY_S = 10.0  # the shortest window of an item is a day
 
 logger = logging.getLogger("kindred.serving")
 
@@ -48,7 +49,7 @@ class LiveItems(Mapping[str, Row]):
 
         Raises:  redis.RedisError, OSError: features.online.AWAY lists them.
         """
-        wanted, self.missed = list(islice(self.missed, AT_ONCE)), {}
+        wanted, self.missed = list(islice(self.missed, FETCHED)), {}
         if wanted:
             self._rows |= await self._read(wanted, now)
             self._asked |= dict.fromkeys(wanted)
@@ -57,8 +58,8 @@ class LiveItems(Mapping[str, Row]):
         """Read again what was asked for since the last time, and let the rest go; raises as fetch()."""
         wanted, self._asked = list(islice(self._asked, MOST)), {}
         rows: dict[str, Row] = {}
-        for at in range(0, len(wanted), AT_ONCE):
-            rows |= await self._read(wanted[at : at + AT_ONCE], now)
+        for at in range(0, len(wanted), RENEWED):
+            rows |= await self._read(wanted[at : at + RENEWED], now)
         self._rows = rows
 
     async def keep(self, now: Callable[[], int]) -> None:
@@ -72,9 +73,5 @@ class LiveItems(Mapping[str, Row]):
                 logger.debug("features of items can't be read: %s", error)
 
     async def _read(self, item_ids: list[str], now: int) -> dict[str, Row]:
-        found = await self.reader.features(item_ids, ITEM, now)
-        return {item_id: tuple(_number(values[name]) for name in ITEM) for item_id, values in found.items()}
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)
+        found = await self.reader.numbers(item_ids, ITEM, now)
+        return dict(zip(item_ids, map(tuple, found.tolist()), strict=True))

@@ -54,6 +54,12 @@ def requests_of(route: str, status: int) -> Counter:
 
 
 @cache
+def exposures_of(outcome: str) -> Counter:
+    """The counter of one outcome of logging a slate."""
+    return EXPOSURES.labels(outcome)
+
+
+@cache
 def seconds_of(route: str) -> Histogram:
     """The histogram of one route."""
     return SECONDS.labels(route)

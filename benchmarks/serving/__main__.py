@@ -21,7 +21,7 @@ import psutil
 
 from benchmarks.serving.contenders import CONTENDERS, Contender, World, is_ready
 from benchmarks.serving.load import write_requests
-from benchmarks.serving.shop import Shop, prepared
+from benchmarks.serving.shop import Shop, place_ranker, prepared
 from benchmarks.streaming.environments import NotInstalled
 from features.errors import Unavailable
 from features.online import Client, connect
@@ -70,6 +70,7 @@ def measured(contender: Contender, world: World, children: Children, seconds: fl
 
     Raises:  NotInstalled: its packages can't be had; Unavailable: it doesn't start.
     """
+    place_ranker(world.settings, contender.ranker)
     port = children.port(PORT)
     file = world.folder / "requests"
     write_requests(file, contender.requests(world))

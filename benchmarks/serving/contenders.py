@@ -39,12 +39,14 @@ class World:
 
 @dataclass(frozen=True)
 class Contender:
-    """`command` of a world and a port; `requests` of a world; `ready` says by a path whether it has loaded."""
+    """`command` of a world and a port; `requests` of a world; `ready` says by a path whether it has loaded; `ranker`
+    whether the registry names one while it runs."""
 
     what: str
     command: Callable[[World, int], Command]
     requests: Callable[[World], list[bytes]]
     ready: str = "/readyz"
+    ranker: bool = False
 
 
 def bodies(world: World) -> list[dict[str, Any]]:
@@ -170,6 +172,7 @@ def is_ready(port: int, path: str) -> bool:
 
 CONTENDERS: dict[str, Contender] = {
     "kindred": Contender("`kindred serve`: keys, live profile, filters, reasons", _ours, _asked),
+    "ranked": Contender("the same with a ranker", _ours, _asked, ranker=True),
     "bentoml": Contender("BentoML's own API over the same engine: dict in, dict out", _bentoml, _asked),
     "fastapi": Contender("FastAPI, implicit, redis.asyncio: no reasons, no merged ids", _fastapi, _asked, "/recommend"),
     "mlflow": Contender("`mlflow models serve`: no profile, no filters, no reasons", _mlflow, _histories, "/ping"),

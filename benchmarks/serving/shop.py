@@ -6,21 +6,25 @@ It is made once, in a data folder of its own, and found there again.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from features.keys import KeyStore
 from features.offline import EventLog, interactions
 from features.online import connect
 from features.settings import Settings
-from models import create
+from models import create, ranker_rows
+from models.ranker import Ranker
 from models.registry import CHAMPION, Registry
 from pipelines.backfill import restore_all, source_name
 from pipelines.imports.job import Report, write_events, write_items
 from pipelines.imports.orders import accepted
-from training import datasets, runs
+from training import datasets, notebook_ranker, runs
+from training.notebook_ranker import NotebookRanker
 from training.trainer import Fitted
 
 START_MS = 1_767_225_600_000  # 2026-01-01
@@ -135,6 +139,31 @@ def _champion(shop: Shop, settings: Settings) -> None:
     made = runs.register(settings.mlflow, runs.recommender(fitted), {}, workspace)
     with Registry(settings.mlflow) as registry:
         registry.set_alias("als", CHAMPION, made.version)
+
+
+def place_ranker(settings: Settings, wanted: bool) -> None:
+    """Make a ranker the champion of its name, or take that from it; its trees are as many as those of a real one."""
+    with Registry(settings.mlflow) as registry:
+        made = registry.versions("ranker")
+        if wanted:
+            registry.set_alias("ranker", CHAMPION, made[0].version if made else _ranker(settings))
+        elif made:
+            registry.remove_alias("ranker", CHAMPION)
+
+
+def _ranker(settings: Settings) -> str:
+    """The version of one that learned at random: what it says means nothing, what it takes to say it does."""
+    random = np.random.default_rng(0)
+    table = random.standard_normal((30_000, len(ranker_rows.NAMES))).astype(np.float32)
+    relevance = (table[:, 5] + random.standard_normal(len(table)) > 2).astype(np.int32)
+    made = Ranker().fit(table, ranker_rows.NAMES, np.full(300, 100, dtype=np.int64), relevance)
+    example = pd.DataFrame(table[:5].astype(np.float64), columns=list(ranker_rows.NAMES))
+    registrable = runs.Registrable(
+        made.name, made.save, made.params, made.facts, {}, notebook_ranker.__name__, example,
+        NotebookRanker(made).predict(example),
+    )  # fmt: skip
+    with TemporaryDirectory(dir=settings.data) as workspace:
+        return runs.register(settings.mlflow, registrable, {}, Path(workspace)).version
 
 
 def factors_of(settings: Settings) -> Path:

@@ -1,6 +1,6 @@
 """Where the CPU time of a slate goes: whole requests through `Front` in this process, stage by stage, in us a request.
 
-    .venv/bin/python -m benchmarks.serving.stages --requests 4000 [--profile FILE]
+    .venv/bin/python -m benchmarks.serving.stages --requests 4000 [--ranker] [--profile FILE]
 
 Requests and answers are ASGI messages; everything behind them is what `kindred serve` has, on the shop of
 `benchmarks.serving`. It is CPU time of this process with all its threads, so it can be repeated on a busy machine; what
@@ -23,15 +23,16 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.serving.__main__ import ROOT
 from benchmarks.serving.contenders import World, bodies
-from benchmarks.serving.shop import Shop, prepared
+from benchmarks.serving.shop import Shop, place_ranker, prepared
 from benchmarks.streaming.stages import Stopwatch
 from features import profiles
 from features.settings import Settings
 from models.als import Als
+from models.ranker import Ranker
 from pipelines import console
 from pipelines.embedded import parts
 from serving import engine, exposures, guard, handlers, service
-from serving.decide import decision
+from serving.decide import decision, ranking
 from serving.decide.columns import Columns
 
 AT_ONCE = 16
@@ -40,11 +41,14 @@ PARTS: tuple[tuple[str, Any, str], ...] = (
     ("parse", handlers, "parse_recommend"),
     ("profile: decode", profiles.Profile, "__init__"),
     ("profile: what is asked", engine, "_asked_for"),
+    ("features of the customer", engine, "features_of"),
     ("question", decision, "question"),
     ("  masks", Columns, "allowed"),
     ("  model", Als, "recommend_one"),
     ("candidates", decision, "retrieve"),
-    ("ranker", decision, "ranked"),
+    ("  rows", ranking, "table_of"),
+    ("  trees", Ranker, "score"),
+    ("rows of the candidates", ranking, "_things"),
     ("draw", decision, "draw"),
     ("  model", Als, "because"),
     ("reasons", decision, "reasons"),
@@ -62,11 +66,13 @@ def main() -> None:
     )
     parser.add_argument("--requests", type=int, default=4_000)
     parser.add_argument("--items", type=int, default=100_000)
+    parser.add_argument("--ranker", action="store_true", help="with a ranker")
     parser.add_argument("--profile", help="a file for cProfile's figures")
     asked = parser.parse_args()
     shop = Shop(items=asked.items)
     data = ROOT / ".kindred" / "serving" / f"{shop.items}x{shop.dims}"
     with parts(Settings(data=data), "redis", "kafka", "mlflow") as settings, threadpool_limits(1):
+        place_ranker(settings, asked.ranker)
         world = World(shop, settings, prepared(shop, settings), data)
         uvloop.run(report(world, asked.requests, asked.profile))
 

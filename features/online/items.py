@@ -4,18 +4,22 @@ from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 import redis.asyncio
 
 from features.cells import newest_of
 from features.definitions import FEATURES
 from features.online.batch import Batch, Client, primaries
 from features.online.generations import live_table
+from features.online.pipelined import Address, Pipelined
 from features.online.tiles import item_key
 from features.packing import unpack
-from features.reading import evaluate, value_of
+from features.reading import Column, evaluate, value_of
+from features.states import States
 from features.table import Table
 
 Values = dict[str, Any]
+Float64 = npt.NDArray[np.float64]
 
 
 class ItemReader:
@@ -24,6 +28,14 @@ class ItemReader:
     def __init__(self, client: "redis.asyncio.Redis") -> None:
         self.client = client
         self.table: Table = FEATURES
+        address = Address.of(client)
+        self._pipelined = None if address is None else Pipelined(address)
+
+    async def aclose(self) -> None:
+        """Let all connections go, the client's too."""
+        if self._pipelined is not None:
+            await self._pipelined.aclose()
+        await self.client.aclose()
 
     async def follow(self) -> None:
         """Go over to the generation that is live now."""
@@ -37,12 +49,25 @@ class ItemReader:
         table, wanted = self.table, list(item_ids)
         return dict(zip(wanted, _values(table, "item", await self._get(table, wanted), names, now), strict=True))
 
+    async def numbers(self, item_ids: Iterable[str], names: Sequence[str], now: int) -> Float64:
+        """(items, names) float64 of features that are numbers, NaN where there is none; raises as features()."""
+        table, wanted = self.table, list(item_ids)
+        found = _columns(table, "item", unpack(await self._get(table, wanted)), names, now)
+        numbers = np.empty((len(wanted), len(names)))
+        for at, name in enumerate(names):
+            default = table.features[name].default
+            numbers[:, at] = np.where(found[name].there, found[name].values, np.nan if default is None else default)
+        return numbers
+
     async def everyone(self, names: Iterable[str], now: int) -> Values:
         """The same of all customers together."""
         table = self.table
         return _values(table, "global", await self._get(table, [""]), names, now)[0]
 
     async def _get(self, table: Table, item_ids: list[str]) -> list[bytes | None]:
+        if self._pipelined is not None:
+            keys = [item_key(table.generation, item_id) for item_id in item_ids]
+            return await self._pipelined.mget(keys) if keys else []
         async with self.client.pipeline(transaction=False) as pipe:
             for item_id in item_ids:
                 pipe.get(item_key(table.generation, item_id))
@@ -77,10 +102,13 @@ def _packed(client: Client, table: Table, item_ids: Iterable[str]) -> list[bytes
 
 
 def _values(table: Table, entity: str, packed: list[bytes | None], names: Iterable[str], now: int) -> list[Values]:
-    wanted = list(names)
-    for name in wanted:
+    wanted, states = list(names), unpack(packed)
+    found = _columns(table, entity, states, wanted, now)
+    return [{name: value_of(table.features[name], found[name], at) for name in wanted} for at in range(states.n)]
+
+
+def _columns(table: Table, entity: str, states: States, names: Sequence[str], now: int) -> dict[str, Column]:
+    for name in names:
         if table.features[name].entity != entity:
             raise KeyError(name)
-    states = unpack(packed)
-    found = evaluate(table, states, np.maximum(now, newest_of(states.cells)), wanted)
-    return [{name: value_of(table.features[name], found[name], at) for name in wanted} for at in range(states.n)]
+    return evaluate(table, states, np.maximum(now, newest_of(states.cells)), names)

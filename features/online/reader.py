@@ -9,7 +9,7 @@ import redis.asyncio
 from features.components import Component
 from features.definitions import FEATURES
 from features.online.generations import live_table
-from features.online.identity import edges_key, read_component
+from features.online.identity import edges_key_in, read_component
 from features.online.pipelined import Address, Pipelined
 from features.online.state import bucket_of_customer, state_key
 from features.profiles import Profile
@@ -78,8 +78,9 @@ class ProfileReader:
 
         async def fetch(ids: list[str], along: list[str]) -> list[bytes | None]:
             fresh = [raw_id for raw_id in dict.fromkeys((*ids, *along)) if raw_id not in states]
-            keys = [self._state(table, raw_id) for raw_id in fresh]
-            answers = await self._get([*keys, *(edges_key(raw_id, self.buckets) for raw_id in ids)])
+            bucket = {raw_id: bucket_of_customer(raw_id, self.buckets) for raw_id in (*ids, *along)}
+            keys = [state_key(bucket[raw_id], table.generation, raw_id) for raw_id in fresh]
+            answers = await self._get([*keys, *(edges_key_in(bucket[raw_id], raw_id) for raw_id in ids)])
             states.update(zip(fresh, answers, strict=False))
             return answers[len(fresh) :]
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from features.errors import BadRule
 from features.items import Item
@@ -60,7 +60,7 @@ class Pin(_Action, frozen=True, kw_only=True, tag="pin"):
         item = found[0] if found else Candidate(self.item_id, best, "rules")
         taken = {candidate.pinned for candidate in pool}
         position = next(place for place in range(self.position, MOST * 2) if place not in taken)
-        pinned = item._replace(pinned=position, rules=(*item.rules, self.name))
+        pinned = structs.replace(item, pinned=position, rules=(*item.rules, self.name))
         return [candidate for candidate in pool if candidate.item_id != self.item_id] + [pinned]
 
 
@@ -142,4 +142,8 @@ def _problem(action: Action, names: set[str]) -> str:
 
 def _marked(candidate: Candidate, name: str, where: Where, shop: Shop) -> Candidate:
     item = shop.get(candidate.item_id)
-    return candidate if item is None or not where.holds(item) else candidate._replace(rules=(*candidate.rules, name))
+    return (
+        candidate
+        if item is None or not where.holds(item)
+        else structs.replace(candidate, rules=(*candidate.rules, name))
+    )

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
+
 from serving.decide.actions import Filter, Pin
 from serving.decide.asked import Asked
 from serving.decide.candidates import alike, given, retrieve, unmet
@@ -33,8 +35,7 @@ logger = logging.getLogger("kindred.serving")
 Stage = Callable[[Question, Pool], Pool]
 
 
-@dataclass(frozen=True)
-class Placed:
+class Placed(Struct, frozen=True, gc=False):
     """One item of a slate.
 
     `score` is the final one and never rises down the slate; `rank` runs from 1; `version` is that of the model that is
@@ -175,10 +176,8 @@ def _placed(about: Question, drawn: Drawn) -> tuple[Placed, ...]:
 
 def _explained(about: Question, trace: Mapping[str, Pool], drawn: Drawn) -> Mapping[str, Any]:
     """The whole way of a decision as plain values: `stages` has the pool after each, with the sources' own scores."""
-    asked, ranker = about.asked, about.state.ranker
+    asked = about.asked
     return {
-        "ranker": None if ranker is None else {"name": STAGE, "version": ranker.version},
-        "variant": about.state.variant,
         "models": [{"name": champion.name, "version": champion.version} for champion in about.models],
         "contexts": list(about.keys),
         "rules": [rule.name for rule in about.rules],

@@ -1,9 +1,9 @@
 """What goes through the stages: candidates in the order in which they would be shown."""
 
-from typing import NamedTuple
+from msgspec import Struct
 
 
-class Candidate(NamedTuple):
+class Candidate(Struct, frozen=True, gc=False):
     """An item with its source's own score.
 
     `like` is the item that it is similar to, where that is why it is here; `rules` names the actions that moved it,
@@ -18,7 +18,7 @@ class Candidate(NamedTuple):
     pinned: int = 0
 
     def scored(self, score: float) -> "Candidate":
-        """The same with another score; many times as fast as _replace()."""
+        """The same with another score; many times as fast as replace()."""
         return Candidate(self.item_id, score, self.source, self.like, self.rules, self.pinned)
 
 

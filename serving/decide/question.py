@@ -65,7 +65,7 @@ def question(state: State, asked: Asked) -> Question:
     for rule in rules:
         if isinstance(rule, Filter):
             limits = rule.apply(limits)
-    again = {item_id for item_id in asked.bought if state.is_repeatable(item_id)}
+    again = {item_id for item_id in asked.bought if state.is_repeatable(item_id)} if state.repeatable else set[str]()
     looked_at = asked.alike or asked.item_id
     item = None if looked_at is None or state.catalogue is None else state.catalogue.get(looked_at)
     return Question(

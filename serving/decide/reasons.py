@@ -1,9 +1,9 @@
 """Why an item is where it is: what of the history caused it, or what else brought it, and the rules that moved it."""
 
 from collections import defaultdict
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from serving.decide.candidates import CATALOGUE, NEW, TRENDING
 from serving.decide.pool import Candidate
@@ -19,8 +19,7 @@ PLAIN: dict[str, str] = {TRENDING: "trending", NEW: "new", CATALOGUE: "popular"}
 RULES = "rules"
 
 
-@dataclass(frozen=True)
-class Because:
+class Because(Struct, frozen=True, gc=False):
     """One reason; `item_id` is the item of the history, or that it is similar to, `rule` the name of an action."""
 
     kind: str

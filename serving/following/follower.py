@@ -52,8 +52,7 @@ class Follower:
 
     def __init__(self, settings: Settings, registry: Registry | None = None) -> None:
         self.settings = settings
-        policy = Policy(settings.exploration, settings.category_share, settings.grace)
-        self.state = State(repeatable=settings.repeatable, policy=policy)
+        self.state = State(repeatable=settings.repeatable, policy=Policy(settings.exploration, settings.category_share))
         self.missing: set[str] = set()
         self.recent: deque[Asked] = deque(maxlen=RECENT)
         self.now: Callable[[], int] = lambda: time.time_ns() // 1_000_000

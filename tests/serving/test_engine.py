@@ -1,14 +1,16 @@
 """One request through the engine, with readers that the test holds."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 import redis
 
+from features.online.items import Float64
 from features.profiles import Profile
 from features.settings import Settings
 from features.trends import EVERYBODY
@@ -243,23 +245,6 @@ def test_what_trends_depends_on_the_context(engine: Engine) -> None:
     assert items(ask(engine, Profiles(), history=(), n=1, context={"device": "ios"})) == "b"
 
 
-@pytest.mark.parametrize(("said", "first"), [
-    ({}, "b"),
-    ({"device": "desktop"}, "b"),
-    ({"country": "FR"}, "a"),
-    ({"locale": "fr-FR"}, "a"),
-])  # fmt: skip
-def test_who_says_no_country_is_shown_what_trends_where_they_were_seen_last(
-    engine: Engine, said: dict[str, str], first: str
-) -> None:
-    lists = {EVERYBODY: [("a", 60.0), ("b", 40.0)], "country:GB": [("b", 300.0), ("c", 100.0)]}
-    engine.follower.state = replace(state({}, SHOP), champion=None, trending=Trends(lists))
-    seen = profile({"type": "page", "userId": "u", "messageId": "m", "timestamp": "2026-01-01T00:00:00Z",
-                    "receivedAt": "2026-01-01T00:00:00Z", "context": {"location": {"country": "gb"}}})  # fmt: skip
-    assert items(ask(engine, Profiles(seen), user_id="u", n=1, context=said)) == first
-    assert items(ask(engine, Profiles(None), user_id="u", n=1, context=said)) == "a"
-
-
 def test_rules_hold_in_the_placement_of_the_request(engine: Engine) -> None:
     hero = Pin(name="hero", item_id="d", position=1, placements=frozenset({"home"}))
     engine.follower.state = replace(engine.follower.state, actions=(hero,))
@@ -299,11 +284,11 @@ def test_a_rankers_first_look_at_an_item_reads_its_live_features(engine: Engine)
     """The ranker puts first what has more views: that is known only once it was read."""
     reads: list[list[str]] = []
 
-    async def features(item_ids: Iterable[str], names: Iterable[str], _now: int) -> dict[str, dict[str, int]]:
+    async def numbers(item_ids: Iterable[str], names: Sequence[str], _now: int) -> Float64:
         reads.append(list(item_ids))
-        return {item_id: dict.fromkeys(names, ord(item_id)) for item_id in reads[-1]}
+        return np.array([[ord(item_id)] * len(names) for item_id in reads[-1]], dtype=np.float64)
 
-    engine.items.reader.features = features  # type: ignore[method-assign, assignment]
+    engine.items.reader.numbers = numbers  # type: ignore[method-assign]
     ranker = LoadedRanker("1", ByColumn("item_views_7d"))  # type: ignore[arg-type]
     engine.follower.state = replace(engine.follower.state, items=engine.items, ranker=ranker)
     assert items(ask(engine, Profiles(viewed("a", 1_000)), user_id="u", n=2)) == "ed"

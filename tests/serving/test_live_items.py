@@ -3,9 +3,12 @@
 import asyncio
 import math
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import cast
+
+import numpy as np
 
 from features.online import ItemReader
+from features.online.items import Float64
 from models.ranker_rows import ITEM
 from serving.live_items import LiveItems
 
@@ -16,10 +19,10 @@ class Reader:
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
 
-    async def features(self, item_ids: Iterable[str], names: Iterable[str], now: int) -> dict[str, dict[str, Any]]:
+    async def numbers(self, item_ids: Iterable[str], names: Iterable[str], now: int) -> Float64:
         self.asked.append(list(item_ids))
-        values = {name: None if name == "item_conversion_30d" else now for name in names}
-        return dict.fromkeys(self.asked[-1], values)
+        values = [math.nan if name == "item_conversion_30d" else now for name in names]
+        return np.array([values for _ in self.asked[-1]])
 
 
 def made() -> tuple[LiveItems, Reader]:

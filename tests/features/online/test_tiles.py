@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 
 from features.definitions import FEATURES
@@ -19,7 +20,6 @@ from features.online import tiles as module
 from features.online.batch import primaries
 from features.online.state import CHANGES, prefix_of
 from features.online.tiles import Fields, item_key
-from features.tiles import sent
 from features.totals import Ladder, Sums
 from features.windows import TILE_MS
 from tests.features.online.item_world import BUCKETS, DAY_MS, ORDER, SMALL, T, World, view
@@ -168,7 +168,7 @@ def test_a_rebuild_in_parts_is_the_same(redis_url: str, monkeypatch: pytest.Monk
 
 def test_a_sum_that_can_hold_no_more_stops_nothing(redis_url: str) -> None:
     world = World(redis_url)
-    tiles = sent({1: {T // TILE_MS: {"1:i0": 2**62}}})
+    tiles = {1: {T // TILE_MS: {"1:i0": 2**62}}}
     for position in range(3):
         assert world.store.commit([BucketCommit(0, position, position, position + 1, {"u:1": b"x"}, tiles, 1)]) == []
     assert world.store.positions()[0] == 3
@@ -187,6 +187,8 @@ def test_the_service_reads_items_and_all_customers_together(redis_url: str) -> N
             await reader.follow()
             with pytest.raises(KeyError):
                 await reader.features(["i0"], ["views_24h"], T)
+            numbers = await reader.numbers(["i0", "nobody"], ["item_views_24h", "item_conversion_30d"], T)
+            assert np.array_equal(numbers, [[2, 0.5], [0, np.nan]], equal_nan=True)
             return (
                 await reader.features(
                     ["i0", "i1", "nobody"], ["item_views_1h", "item_views_24h", "bought_together_90d"], T
@@ -194,7 +196,7 @@ def test_the_service_reads_items_and_all_customers_together(redis_url: str) -> N
                 await reader.everyone(["all_orders_24h", "all_revenue_24h", "all_views_1h"], T - 1),
             )
         finally:
-            await client.aclose()
+            await reader.aclose()
 
     items, everyone = asyncio.run(go())
     assert items == {
