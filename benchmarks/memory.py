@@ -3,7 +3,8 @@
 The activity that is measured, per customer: events log-normal with median 4 (mean about 10, at most 2,000), in sessions
 of up to a dozen events spread over 180 days; 82% views, 8% into the cart, 4% orders, 6% searches; 10,000 items, popular
 ones more often, of 40 categories and 200 brands. Every customer keeps what de-duplication needs (the messages of the
-last 24 hours). The states are those that the stream processor writes, under its keys, in a Redis of its own.
+last 24 hours). The states are those that the stream processor writes, under its keys, in a Redis of its own. Printed
+too is what reading a state costs, in CPU time of one process: five windows, and everything that the state can say.
 """
 
 import argparse
@@ -12,11 +13,12 @@ import json
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from features.checks import entity_of
 from features.columns import (
     EVENT_NUMBERS,
     EVENT_TEXTS,
@@ -33,10 +35,13 @@ from features.online import Client, connect
 from features.online.server import start_command
 from features.online.state import bucket_of_customer, state_key
 from features.packing import pack
+from features.profiles import Profile
 from features.states import no_states
 from pipelines.processes import Children
 
 CHUNK = 10_000
+READ = 2_000  # states that are read for the time it takes
+FIVE = ("views_24h", "views_7d", "adds_30d", "orders_90d", "spend_365d")
 BUCKETS = 64
 END = 1_767_225_600_000
 MIX = (("Product Viewed", 0.82), ("Product Added", 0.08), ("Order Completed", 0.04), ("Products Searched", 0.06))
@@ -85,6 +90,16 @@ def activity(random: np.random.Generator, customers: int) -> tuple[Events, np.nd
     ), owner
 
 
+def read_us(states: list[bytes], names: Sequence[str]) -> dict[str, int]:
+    """Microseconds of CPU to unpack a state and read features of it."""
+    took = []
+    for state in states:
+        began = time.process_time_ns()
+        Profile([state]).features(END, names)
+        took.append((time.process_time_ns() - began) / 1_000)
+    return {"median": round(float(np.median(took))), "p99": round(float(np.percentile(took, 99)))}
+
+
 @contextlib.contextmanager
 def redis_alone() -> Iterator[Client]:
     """A Redis of this benchmark's own."""
@@ -110,6 +125,7 @@ def main() -> None:
     asked = parser.parse_args()
     random = np.random.default_rng(0)
     sizes: list[int] = []
+    some: list[bytes] = []
     events = 0
     started = time.process_time()
     with redis_alone() as client:
@@ -119,12 +135,14 @@ def main() -> None:
             packed = pack(fold(FEATURES, no_states(len(columns.customer.values)), columns, owner).states)
             events += columns.n
             sizes += [len(each) for each in packed]
+            some = packed[:READ]
             with client.pipeline(transaction=False) as pipe:
                 for number, state in enumerate(packed, first):
                     customer = f"u:customer-{number:07d}"
                     pipe.set(state_key(bucket_of_customer(customer, BUCKETS), FEATURES.generation, customer), state)
                 pipe.execute()
         used = int(client.info("memory")["used_memory"]) - empty
+    every = [name for name, feature in FEATURES.features.items() if entity_of(feature) == "customer"]
     found = {
         "customers": asked.customers,
         "events": events,
@@ -136,6 +154,8 @@ def main() -> None:
         },
         "redis_bytes_per_customer": round(used / asked.customers),
         "gib_per_million_customers": round(used / asked.customers * 1_000_000 / 2**30, 3),
+        "read_us_five_windows": read_us(some, FIVE),
+        "read_us_all_features": read_us(some, every),
         "cpu_s": round(time.process_time() - started, 1),
     }
     print(json.dumps(found, indent=2) if asked.json else "\n".join(f"{name}: {value}" for name, value in found.items()))

@@ -1,6 +1,8 @@
 """Decoded events as columns: what is the same of many of them, a context or a line, is looked at once."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from itertools import count
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -72,13 +74,12 @@ class Index(Generic[T]):
     """Different values by their first rows, and which of them each row has."""
 
     def __init__(self) -> None:
-        self.values: dict[T, int] = {}
+        self.values: dict[T, int] = defaultdict(count().__next__)
         self.codes: list[int] = []
 
     def add(self, rows: Iterable[T]) -> None:
         """More rows."""
-        values = self.values
-        self.codes += [values.setdefault(each, len(values)) for each in rows]
+        self.codes += map(self.values.__getitem__, rows)
 
     def text(self, of: Callable[[T], str | None]) -> Text:
         """A text of each row."""

@@ -30,6 +30,7 @@ CHECKOUT, ORDER, REFUND, CANCEL = "Checkout Started", "Order Completed", "Order 
 SEARCH, WISH, OPEN, LINK = "Products Searched", "Product Added to Wishlist", "Email Opened", "Email Link Clicked"
 BROWSE = (VIEW, CLICK, LIST, SEARCH)
 TIES = tuple(WEIGHTS)
+MIXED = "minor units, currencies as one"  # where a shop has several, only what is by currency tells them apart
 
 # fmt: off
 CUSTOMER: tuple[Feature, ...] = (
@@ -78,8 +79,8 @@ CUSTOMER: tuple[Feature, ...] = (
     total("spend_365d", ORDER, "365d", of="cents", by="currency", unit="minor units", description="Ordered in a year"),
     total("refunded", REFUND, of="cents", by="currency", unit="minor units", description="Given back, ever"),
     total("pieces_90d", ORDER, "90d", of="pieces", unit="pieces", description="Pieces ordered in 90 days"),
-    mean("mean_line_365d", ORDER, "365d", of="cents", unit="minor units", description="Mean value of a line ordered"),
-    most("largest_line_365d", ORDER, "365d", of="cents", unit="minor units", description="Largest line ordered"),
+    mean("mean_line_365d", ORDER, "365d", of="cents", unit=MIXED, description="Mean value of a line ordered"),
+    most("largest_line_365d", ORDER, "365d", of="cents", unit=MIXED, description="Largest line ordered"),
     # from looking to buying
     ratio("cart_rate_30d", "adds_30d", "views_30d", description="Put into the cart per product viewed"),
     ratio("checkout_rate_30d", "checkouts_30d", "adds_30d", description="Checkouts per product put into the cart"),
@@ -103,8 +104,8 @@ CUSTOMER: tuple[Feature, ...] = (
     decayed("brand_affinity", TIES, "90d", by="brand", half_life_days=14, description="Weighted events, fading"),
     top("favourite_category_90d", TIES, "90d", by="category", of="weight", description="Category of the most weight"),
     distinct("items_viewed_30d", VIEW, "30d", by="item", description="Different products viewed"),
-    quantile("median_price_viewed_90d", VIEW, "90d", of="price", q=0.5, unit="minor units", description="Median price"),
-    least("lowest_price_ordered_365d", ORDER, "365d", of="price", unit="minor units", description="Cheapest bought"),
+    quantile("median_price_viewed_90d", VIEW, "90d", of="price", q=0.5, unit=MIXED, description="Median price"),
+    least("lowest_price_ordered_365d", ORDER, "365d", of="price", unit=MIXED, description="Cheapest bought"),
     total("category_interest_90d", TIES, "90d", of="weight", by="category", entity="customer x category",
           unit="weight", description="Weighted events of each"),
     count("category_orders_365d", ORDER, "365d", by="category", entity="customer x category", description="Bought"),
@@ -118,8 +119,8 @@ CUSTOMER: tuple[Feature, ...] = (
     top("usual_weekday_90d", BROWSE, "90d", by="weekday", dtype="int", description="Weekday, Monday is 0, with most"),
     share("weekend_share_90d", BROWSE, "90d", by="weekday", keys=(5, 6), description="Share on Saturday and Sunday"),
     share("evening_share_90d", BROWSE, "90d", by="hour", keys=(18, 19, 20, 21, 22, 23), description="Share from 18:00"),
-    total("discount_365d", ORDER, "365d", of="discount", unit="minor units", description="Discounts in a year"),
-    total("order_value_365d", ORDER, "365d", of="total", unit="minor units", description="Totals of a year's orders"),
+    total("discount_365d", ORDER, "365d", of="discount", unit=MIXED, description="Discounts in a year"),
+    total("order_value_365d", ORDER, "365d", of="total", unit=MIXED, description="Totals of a year's orders"),
     ratio("discount_share_365d", "discount_365d", "order_value_365d", description="Discounts over totals"),
     count("coupons_365d", ORDER, "365d", where=("coupon", "!=", ""), description="Orders with a coupon"),
     last("device", (*BROWSE, "page"), by="device", description="mobile, tablet or desktop, as seen last"),
@@ -132,7 +133,7 @@ ITEM: tuple[Feature, ...] = about(
     *(count(f"item_adds_{w}", ADD, w, description=f"Put into carts in {w}") for w in ("24h", "30d")),
     *(count(f"item_orders_{w}", ORDER, w, description=f"Orders in {w}") for w in ("24h", "30d")),
     count("item_views_previous_7d", VIEW, "7d before 7d", description="Views in the week before the last one"),
-    total("item_revenue_30d", ORDER, "30d", of="cents", unit="minor units", description="Ordered, currencies as one"),
+    total("item_revenue_30d", ORDER, "30d", of="cents", unit=MIXED, description="Ordered in 30 days"),
     total("item_popularity_7d", TIES, "7d", of="weight", unit="weight", description="Weighted events of all customers"),
     total("item_popularity_90d", TIES, "90d", of="weight", unit="weight", description="The same in 90 days"),
     *(total(f"item_popularity_by_{by}_32d", TIES, "32d", of="weight", by=by, unit="weight",
@@ -141,13 +142,14 @@ ITEM: tuple[Feature, ...] = about(
     ratio("item_cart_rate_30d", "item_adds_30d", "item_views_30d", entity="item", description="Carts per view"),
     ratio("item_trend_7d", "item_views_7d", "item_views_previous_7d", entity="item", description="A week by the last"),
     count("bought_together_90d", ORDER, "90d", by="with", dtype="map<str,int>", description="Orders with the other"),
+    count("viewed_together_90d", CART, "90d", by="with", dtype="map<str,int>", description="Carts seen with the other"),
 )
 GLOBAL: tuple[Feature, ...] = about(
     "global",
     *(count(f"all_{name}_1h", event, "1h", description=f"{event}, all customers, in an hour")
       for name, event in (("views", VIEW), ("adds", ADD), ("orders", ORDER))),
     count("all_orders_24h", ORDER, "24h", description="Orders of all customers in 24 hours"),
-    total("all_revenue_24h", ORDER, "24h", of="cents", unit="minor units", description="Ordered by all customers"),
+    total("all_revenue_24h", ORDER, "24h", of="cents", unit=MIXED, description="Ordered by all customers"),
 )
 # fmt: on
 FEATURES: Table = table((*CUSTOMER, *ITEM, *GLOBAL))

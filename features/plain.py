@@ -71,7 +71,7 @@ def read_plain(packed: bytes | None) -> Plain:
 
 def _read(data: dict[str, list[int]], heap: bytes) -> Plain:
     long = iter(data["long size"])
-    ends = [0, *accumulate(size if size < LONG else next(long) for size in data["size"])]
+    ends = [0, *accumulate([size if size < LONG else next(long) for size in data["size"]])]  # a generator hides its end
     if ends[-1] != len(heap):
         raise BrokenState("the names of a state don't fill the rest of it")
     value = _values(data)

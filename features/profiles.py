@@ -70,6 +70,18 @@ class Profile:
         series = [series for series, _ in self.table.plans[name]]
         return self._glance is None or any(self._glance.has(each) for each in series)
 
+    def last(self, name: str) -> str:
+        """A feature that keeps what was seen last; empty where nothing was, or no such feature is kept yet."""
+        if name not in self.table.features:
+            return ""
+        if self._glance is not None and not self.table.features[name].window:
+            times = self._glance.sums(self.table.plans[name][0][0])
+            newest = [value for value, at in times.items() if at == max(times.values())]
+            if len(newest) < 2:  # of several in one millisecond the feature knows which
+                return newest[0] if newest else ""
+        found: str | None = self.features(self.last_seen, [name])[name]
+        return found or ""
+
     @cached_property
     def recent(self) -> list[tuple[int, str, str]]:
         """The newest touches: (time, item_id, event), newest first."""

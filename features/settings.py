@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from features.errors import BadSetting
 
 SERVABLE = ("blend", "sasrec", "session_knn", "graph_filter", "ease", "item_knn", "two_tower", "als", "trending")
+PARTS = ("track", "recommend")
 VARIABLES: dict[str, str] = {
     "KINDRED_DATA": "folder of the event log, models, keys and caches; default `./.kindred`",
     "KINDRED_KAFKA": "bootstrap servers, `host:port[,host:port]`; empty starts an embedded broker",
@@ -20,11 +21,15 @@ VARIABLES: dict[str, str] = {
     "KINDRED_EXPLORATION": "share of the places of a slate that are drawn among good candidates instead of taking the "
     "best, so that other policies can be judged by what was served; 0 to 0.5, default 0.05",
     "KINDRED_CATEGORY_SHARE": "most of a slate that one category may take, 0.01 to 1; default 1, no bound",
+    "KINDRED_GRACE": "how often lists may show a customer an item in 3 days, and the customer not turn to it, before "
+    "it moves down; 0 to 100, 0 moves none, default 3",
     "KINDRED_BUCKETS": "number of state buckets, fixed for life; a multiple of the partitions; default 64",
     "KINDRED_REQUIRE_GATES": "`1` serves no champion that was set by hand: the one before goes on",
     "KINDRED_WATCH_MINUTES": "how long a champion is watched after its promotion, to go back by itself where it does "
     "worse than the one before; 0 to 1440, 0 watches none, default 30",
     "KINDRED_MLFLOW_SECRET": "secret that MLflow signs its webhooks with; empty takes none",
+    "KINDRED_PARTS": "what the service answers, `track`, `recommend` or both, so that they scale apart; "
+    "`--parts` of `kindred serve` sets it; default both",
     "KINDRED_MOST_IN_FLIGHT": "slates, and likewise events, that a service worker answers at once; more get a 429; "
     "default 200",
     "KINDRED_DEMO": "`1` serves the demo page and takes keyless calls from this machine only; `kindred demo` sets it",
@@ -46,12 +51,14 @@ class Settings:
     repeatable: frozenset[str] = frozenset()
     exploration: float = 0.05
     category_share: float = 1.0
+    grace: int = 3
     buckets: int = 64
     require_gates: bool = False
     watch_minutes: int = 30
     mlflow_secret: str = field(default="", repr=False)
     demo: bool = False
     most_in_flight: int = 200
+    parts: tuple[str, ...] = PARTS
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -72,11 +79,13 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         repeatable=frozenset(_names(values.get("KINDRED_REPEATABLE", ""))),
         exploration=_share("KINDRED_EXPLORATION", values.get("KINDRED_EXPLORATION") or "0.05", 0.0, 0.5),
         category_share=_share("KINDRED_CATEGORY_SHARE", values.get("KINDRED_CATEGORY_SHARE") or "1", 0.01, 1.0),
+        grace=_count("KINDRED_GRACE", values.get("KINDRED_GRACE") or "3", 0, 100),
         require_gates=_flag("KINDRED_REQUIRE_GATES", values.get("KINDRED_REQUIRE_GATES", "")),
         watch_minutes=_count("KINDRED_WATCH_MINUTES", values.get("KINDRED_WATCH_MINUTES") or "30", 0, 1_440),
         mlflow_secret=values.get("KINDRED_MLFLOW_SECRET", ""),
         buckets=_count("KINDRED_BUCKETS", values.get("KINDRED_BUCKETS") or "64"),
         demo=_flag("KINDRED_DEMO", values.get("KINDRED_DEMO", "")),
+        parts=parts_of(values.get("KINDRED_PARTS", "")),
         most_in_flight=_count("KINDRED_MOST_IN_FLIGHT", values.get("KINDRED_MOST_IN_FLIGHT") or "200"),
     )
 
@@ -92,13 +101,26 @@ def to_environment(settings: Settings) -> dict[str, str]:
         "KINDRED_REPEATABLE": ",".join(sorted(settings.repeatable)),
         "KINDRED_EXPLORATION": str(settings.exploration),
         "KINDRED_CATEGORY_SHARE": str(settings.category_share),
+        "KINDRED_GRACE": str(settings.grace),
         "KINDRED_BUCKETS": str(settings.buckets),
         "KINDRED_REQUIRE_GATES": "1" if settings.require_gates else "",
         "KINDRED_WATCH_MINUTES": str(settings.watch_minutes),
         "KINDRED_MLFLOW_SECRET": settings.mlflow_secret,
         "KINDRED_DEMO": "1" if settings.demo else "",
+        "KINDRED_PARTS": ",".join(settings.parts),
         "KINDRED_MOST_IN_FLIGHT": str(settings.most_in_flight),
     }
+
+
+def parts_of(value: str) -> tuple[str, ...]:
+    """The parts of the service that are named, comma-separated; all where none is.
+
+    Raises:  BadSetting: there is no such part.
+    """
+    wanted = _names(value) or PARTS
+    if unknown := [name for name in wanted if name not in PARTS]:
+        raise BadSetting(f"KINDRED_PARTS names {_shown(unknown[0])}; known ones: {', '.join(PARTS)}", "KINDRED_PARTS")
+    return tuple(name for name in PARTS if name in wanted)
 
 
 def _names(value: str) -> tuple[str, ...]:

@@ -7,11 +7,12 @@ and the key follow. Every addition is made to a tile of each size that its serie
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from features.checks import TEXTS
 from features.columns import Events
-from features.contributions import Bools, Reader, Rows, sub_of
+from features.contributions import SUB_BITS, Reader, Rows, sub_of
 from features.errors import BadFeature
 from features.table import Need, Series, Table
 from features.windows import DAY, HOUR, Ints, Window
@@ -79,13 +80,39 @@ def sub_of_field(need: Need, key: str) -> int:
     return sub_of(key) if named(need) else int(key or 0)
 
 
+class Added(NamedTuple):
+    """k additions in the order of their buckets, steps, starts and fields; equal ones of these are still apart."""
+
+    bucket: Ints
+    step: Ints
+    start: Ints  # in tiles of 5 minutes
+    field: Ints  # index into fields
+    value: Ints
+    fields: list[str]
+
+
 def tile_additions(table: Table, events: Events, bucket: Ints) -> dict[int, Tiles]:
     """By bucket what its events add.
 
     Args:    bucket: (n,) of each event.
     """
+    return _grouped(added(table, events, bucket))
+
+
+def sent(tiles: Tiles) -> bytes:
+    """Additions as a commit takes them, in MessagePack: as texts, since Lua's numbers hold 53 bits."""
+    texts = {
+        step: {start: {name: str(more) for name, more in fields.items()} for start, fields in starts.items()}
+        for step, starts in tiles.items()
+    }
+    return msgspec.msgpack.encode(texts)
+
+
+def added(table: Table, events: Events, bucket: Ints) -> Added:
+    """What the events add, one addition a row; arguments as for `tile_additions`."""
     read = Reader(events)
     fields = _Fields(table, read)
+    none = np.empty(0, np.int64)
     parts: list[tuple[Ints, Ints, Ints, Ints, Ints]] = []
     for number, series in shared(table).items():
         rows = read.rows(series.need)
@@ -95,43 +122,23 @@ def tile_additions(table: Table, events: Events, bucket: Ints) -> dict[int, Tile
                 start = read.start(rung.step)[rows.event]
                 parts.append((place, np.full(len(start), rung.step), start, field, rows.value))
     if not parts:
-        return {}
+        return Added(none, none, none, none, none, [])
     buckets, steps, starts, field, value = (np.concatenate(column) for column in zip(*parts, strict=True))
     # One number sorts five times as fast as two: 65,536 buckets and all starts leave room for two million fields.
     first = starts.min()
     tile = (buckets * 4 + np.searchsorted(STEPS, steps)) * (starts.max() - first + 1) + starts - first
     order = np.argsort(tile * len(fields.values) + field)
-    return _grouped(buckets[order], steps[order], starts[order], field[order], value[order], fields.values)
+    return Added(buckets[order], steps[order], starts[order], field[order], value[order], fields.values)
 
 
-def _grouped(bucket: Ints, step: Ints, start: Ints, field: Ints, value: Ints, fields: list[str]) -> dict[int, Tiles]:
+def _grouped(added: Added) -> dict[int, Tiles]:
     """Sums of rows that are in order."""
-    tile = _edges(bucket, step, start)
-    cell = tile.copy()
-    cell[1:] |= field[1:] != field[:-1]
-    cells = np.flatnonzero(cell)
-    sums = np.add.reduceat(value, cells).tolist()
-    names = [fields[at] for at in field[cells].tolist()]
-    rows = np.flatnonzero(tile)
-    begin = np.searchsorted(cells, rows)
     found: dict[int, Tiles] = {}
-    for b, s, t, low, high in zip(
-        *(column[rows].tolist() for column in (bucket, step, start)),
-        begin.tolist(),
-        [*begin[1:].tolist(), len(cells)],
-        strict=True,
-    ):
-        found.setdefault(b, {}).setdefault(s, {})[t] = dict(zip(names[low:high], sums[low:high], strict=True))
+    columns = (column.tolist() for column in added[:5])
+    for bucket, step, start, field, value in zip(*columns, strict=True):
+        tile = found.setdefault(bucket, {}).setdefault(step, {}).setdefault(start, {})
+        tile[added.fields[field]] = tile.get(added.fields[field], 0) + value
     return found
-
-
-def _edges(*columns: Ints) -> Bools:
-    """Where any of the columns changes."""
-    edges = np.ones(len(columns[0]), np.bool_)
-    edges[1:] = False
-    for column in columns:
-        edges[1:] |= column[1:] != column[:-1]
-    return edges
 
 
 class _Fields:
@@ -152,12 +159,15 @@ class _Fields:
             codes, items = self.read.events.line_texts["item"].codes[rows.line].astype(np.int64), self._items
         if not need.by:
             return self._added(codes, (head + items[code] for code in _distinct(codes, len(items))), len(items))
-        keys = list(zip(codes.tolist(), rows.sub.tolist(), strict=True))
-        index = {pair: at for at, pair in enumerate(dict.fromkeys(keys))}
+        pairs, index = np.unique(codes << SUB_BITS | rows.sub, return_inverse=True)
         text = self._reader(need)
         first = len(self.values)
-        self.values += [head + items[code] + "\0" + text(sub) for code, sub in index]
-        return np.array([first + index[pair] for pair in keys], np.int64)
+        subs = (pairs & (2**SUB_BITS - 1)).tolist()
+        self.values += [
+            head + items[code] + "\0" + text(sub) for code, sub in zip((pairs >> SUB_BITS).tolist(), subs, strict=True)
+        ]
+        place: Ints = first + index
+        return place
 
     def _added(self, codes: Ints, values: Iterable[str], most: int) -> Ints:
         place = np.zeros(most, np.int64)

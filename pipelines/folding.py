@@ -8,14 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from features.columns import MISSING, NAMES, Events, Text
-from features.compiled import fold, pack, unpack
+from features.compiled import fold, pack, packed_additions, unpack
 from features.errors import Overloaded, Rewound
 from features.items import Item
 from features.kafka.topics import murmur2_many
 from features.money import exponent
-from features.online import BucketCommit, StateStore, Tiles
+from features.online import NO_TILES, BucketCommit, StateStore
 from features.table import Table
-from features.tiles import tile_additions
 from features.windows import TILE_MS, Ints
 
 TRIES = 20
@@ -66,7 +65,7 @@ class Folder:
         folded = fold(self.table, states, events, owner)
         packed = dict(zip(ids, pack(folded.states), strict=True))
         counted = events.take(folded.counted)
-        tiles = tile_additions(self.table, counted, bucket[folded.counted])
+        tiles = packed_additions(self.table, counted, bucket[folded.counted])
         newest = np.zeros(self.store.buckets, np.int64)  # of what counts only: a rebuild leaves duplicates out
         np.maximum.at(newest, bucket[folded.counted], counted.time // TILE_MS)
         commits = [
@@ -76,7 +75,7 @@ class Folder:
                 position=self.positions[each],
                 next_position=batch.ends[each],
                 states={customer: packed[customer] for customer in owned[each]},
-                tiles=tiles.get(each, Tiles()),
+                tiles=tiles.get(each, NO_TILES),
                 newest=int(newest[each]),
             )
             for each in wanted

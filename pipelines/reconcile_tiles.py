@@ -11,9 +11,9 @@ import numpy as np
 
 from features.columns import Events
 from features.errors import Overloaded
-from features.online import BucketCommit, StateStore, Tiles
+from features.online import BucketCommit, StateStore
 from features.table import Table
-from features.tiles import kept_tiles, place_of, tile_additions
+from features.tiles import Tiles, kept_tiles, place_of, sent, tile_additions
 from features.windows import TILE_MS, Ints
 from pipelines.folding import TRIES
 
@@ -86,6 +86,6 @@ def repair_tiles(store: StateStore, bucket: int, position: int, lacking: Sums, n
         tiles.setdefault(step, {})[start] = fields
     for _ in range(TRIES):
         version = store.read({bucket: []})[bucket][0]
-        if not store.commit([BucketCommit(bucket, version, position, position + 1, {}, tiles, newest)]):
+        if not store.commit([BucketCommit(bucket, version, position, position + 1, {}, sent(tiles), newest)]):
             return
     raise Overloaded(f"bucket {bucket} changed {TRIES} times while its tiles were repaired: try in a quieter hour")

@@ -231,8 +231,8 @@ def _asked_by(request: RecommendRequest | RankRequest, profile: Profile, now: in
         now,
         customer,
         request.item_id,
+        request.context,
         placement=request.placement,
-        context=request.context,
         explain=request.debug,
         **what,
     )

@@ -25,7 +25,7 @@ from serving.following import Follower
 from serving.following.plans import Plan, Trialled, Watched
 from serving.metrics import CANARY_ANSWERS, CANARY_ERRORS
 from serving.receipts import request_id
-from serving.tally import ONCE, REWARDS, Tally, arm_name
+from serving.tally import MOST, ONCE, REWARDS, Tally, arm_name
 
 EVERY_S = 1.0
 ACTING_S = 30  # of several workers that see the same evidence one acts
@@ -42,10 +42,12 @@ class Guard:
         self.clock = clock
         self.tally = Tally()
         self._by_hand: set[str] = set()
+        self._judges = True
         self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Begin to watch."""
+    async def start(self, judges: bool = True) -> None:
+        """Begin to watch; judges: whether slates are answered here, else others are told what is heard."""
+        self._judges = judges
         self._task = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
@@ -90,15 +92,32 @@ class Guard:
     def note(self, event: Event) -> None:
         """Count what a customer did after an answer: a click of a slate's item, an order."""
         if event.name in REWARDS:
-            self.tally.note(event, arm_name(arm_of(self.follower.state, event.customer)), self.follower.now())
+            self.tally.note(event, self.follower.now())
 
     async def watch(self) -> None:
         """Add up what was counted, and act on what all workers have counted."""
-        plan, canary = self.follower.models.lineup.plan, self.follower.state.canary
-        seed = None if canary is None else canary.seed
         store = TrialCounts(self.follower.redis)
+        if self._judges:
+            await self._watch(store)
+        else:
+            await self._pass_on(store)
+
+    async def _pass_on(self, store: TrialCounts) -> None:
+        """Leave what was heard to the workers that answer slates."""
+        told = self.tally.give()
+        try:
+            await asyncio.to_thread(store.hand, told, MOST)
+        except AWAY:
+            self.tally.take(told)
+            raise
+
+    async def _watch(self, store: TrialCounts) -> None:
+        plan, state = self.follower.models.lineup.plan, self.follower.state
+        seed = None if state.canary is None else state.canary.seed
         known = await asyncio.to_thread(store.meet, list(self.tally.arms), self.follower.now())
-        self.tally.settle(self.follower.now(), known, plan.watched)
+        self.tally.take(await asyncio.to_thread(store.handed, MOST))
+        now = self.follower.now()
+        self.tally.settle(now, known, plan.watched, lambda customer: arm_name(arm_of(state, customer)))
         await asyncio.to_thread(self.tally.send, store)
         await asyncio.to_thread(self._clear, store, plan, seed)
         if plan.canary is not None and seed is not None:

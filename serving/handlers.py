@@ -38,7 +38,29 @@ class Parts:
         self.exposures = self.engine.exposures = ExposureQueue(exposure_producer(settings))
         self.tracker = Tracker(self.producer, self.engine.guard.note)
         self.keys = KeyStore(settings.data)
-        self.in_flight = in_flight([path for _, path in ROUTES], settings.most_in_flight)
+        self.routes = routes_of(settings)
+        self.in_flight = in_flight([path for _, path in self.routes], settings.most_in_flight)
+
+    @property
+    def recommends(self) -> bool:
+        """Whether slates are answered here."""
+        return "recommend" in self.settings.parts
+
+    async def start(self) -> None:
+        """Load what answers need; without slates there is nothing to load."""
+        if self.recommends:
+            await self.engine.start()
+        else:
+            await self.engine.guard.start(judges=False)
+
+    async def stop(self) -> None:
+        """Let everything go."""
+        if self.recommends:
+            await self.engine.stop()
+        else:
+            await self.engine.guard.stop()
+        self.exposures.close()
+        self.producer.close()
 
     def caller(self, request: Request, body_key: str | None = None) -> Caller:
         """Who is calling; raises Unauthorized."""
@@ -188,3 +210,15 @@ DEMO: dict[tuple[str, str], Handler] = {
     ("GET", "/demo/profile"): demo_profile,
     ("GET", "/demo/items"): demo_items,
 }
+
+
+def routes_of(settings: Settings) -> dict[tuple[str, str], Handler]:
+    """The routes of the parts that are served, and those of the demo's page."""
+    tracks, recommends = ("track" in settings.parts, "recommend" in settings.parts)
+    found = ROUTES | (DEMO if settings.demo and recommends else {})
+    of_both = {"/readyz", "/metrics"}
+    return {
+        (method, path): handler
+        for (method, path), handler in found.items()
+        if path in of_both or (tracks if path.startswith("/v1/") else recommends)
+    }

@@ -52,10 +52,10 @@ def decode_object(body: bytes) -> dict[str, Any]:
     return decoded
 
 
-def preflight(origin: str) -> Response:
-    """Lets a page of another site send its request; keys are sent by script, never by cookie."""
+def preflight(origin: str, methods: str) -> Response:
+    """Lets a page of another site send its request by one of the methods; keys are sent by script, never by cookie."""
     headers = {
-        "Access-Control-Allow-Methods": "POST",
+        "Access-Control-Allow-Methods": methods,
         "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Retry-Count, AnonymousId, SentAt",
         "Access-Control-Max-Age": "600",
     }

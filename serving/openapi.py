@@ -46,22 +46,44 @@ FAILURES = {
 }
 
 
-def documented(document: dict[str, Any], slates: Mapping[str, type], answer: type) -> dict[str, Any]:
+def parameters_of(kind: type) -> list[dict[str, Any]]:
+    """The fields of a struct as parameters of a query; a list is one that may come several times, null is to be absent.
+
+    A text is held to bounds that a query can say.
+    """
+    (_,), definitions = msgspec.json.schema_components([kind])
+    return [
+        {"name": name, "in": "query", "required": False, "schema": _without_null(schema)}
+        for name, schema in definitions[kind.__name__]["properties"].items()
+    ]
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    kinds = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
+    plain: dict[str, Any] = kinds[0] if len(kinds) == 1 else {k: v for k, v in schema.items() if v is not None}
+    return {name: value for name, value in plain.items() if name != "default" or value is not None}
+
+
+def documented(
+    document: dict[str, Any], slates: Mapping[str, type], parameters: Mapping[str, type], answer: type
+) -> dict[str, Any]:
     """BentoML's document with the contract's own bodies and errors: BentoML drops null, and describes its own errors.
 
-    Args:    slates: by path: the struct of the body; answer: the struct of every answer.
+    Args:    slates: by path the struct of the body of POST; parameters: by path, a struct of those of GET; answer: the
+             struct of every answer.
     """
     kinds = [*slates.values(), answer, Failure]
     found, ours = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     of_kind = {kind: {"application/json": {"schema": schema}} for kind, schema in zip(kinds, found, strict=True)}
     failures = {status: {"description": told, "content": of_kind[Failure]} for status, told in FAILURES.items()}
     paths = dict(document["paths"])
+    answers = {"200": {"description": "A slate", "content": of_kind[answer]}, **failures}
     for path, body in slates.items():
-        post = {
-            **paths[path]["post"],
-            "requestBody": {"required": True, "content": of_kind[body]},
-            "responses": {"200": {"description": "A slate", "content": of_kind[answer]}, **failures},
-        }
-        paths[path] = {**paths[path], "post": post}
+        told = {**paths[path]["post"], "responses": answers}
+        paths[path] = {"post": {**told, "requestBody": {"required": True, "content": of_kind[body]}}}
+        if path in parameters:
+            told = {name: value for name, value in told.items() if name not in {"requestBody", "x-bentoml-name"}}
+            named = {"operationId": f"{told.get('operationId', path.strip('/'))}_by_parameters"}
+            paths[path]["get"] = {**told, **named, "parameters": parameters_of(parameters[path])}
     schemas = {**document["components"]["schemas"], **ours}
     return {**document, "openapi": "3.1.0", "paths": paths, "components": {"schemas": schemas}}

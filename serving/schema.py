@@ -73,6 +73,31 @@ class RecommendRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     debug: bool = False
 
 
+Filtered = Annotated[str, Meta(max_length=255)]
+
+
+class Parameters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of GET /recommend, which say what the body of POST does.
+
+    `category`, `exclude` and `history` (items that were viewed, oldest first) may come several times; `history` without
+    a value is that of a new visitor.
+    """
+
+    user_id: Id | None = None
+    anonymous_id: Id | None = None
+    n: Count = 10
+    placement: Annotated[str, Meta(max_length=100)] = "default"
+    item_id: Id | None = None
+    history: Annotated[tuple[Filtered, ...], Meta(max_length=200)] | None = None
+    country: str | None = None
+    device: str | None = None
+    category: Annotated[tuple[Filtered, ...], Meta(max_length=100)] = ()
+    max_price: Annotated[float, Meta(ge=0)] | None = None
+    exclude: Ids = ()
+    after: Id | None = None
+    debug: bool = False
+
+
 class RankRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Body of POST /rank: the answer holds every one of `item_ids`, each once, best first, whatever is known of it."""
 
@@ -155,10 +180,7 @@ class RecommendResponse(Struct, frozen=True, kw_only=True):
 
 
 Anyone = TypeVar("Anyone", RecommendRequest, RankRequest)
-PARAMETERS = frozenset(
-    {"user_id", "anonymous_id", "n", "placement", "item_id", "country", "device", "category", "max_price", "exclude",
-     "after", "history", "debug"}
-)  # fmt: skip
+SEVERAL = frozenset({"category", "exclude", "history"})
 _recommend = msgspec.json.Decoder(RecommendRequest)
 _rank = msgspec.json.Decoder(RankRequest)
 _similar = msgspec.json.Decoder(SimilarRequest)
@@ -185,30 +207,21 @@ def parse_rank(body: bytes) -> RankRequest:
 def parse_parameters(given: Iterable[tuple[str, str]]) -> RecommendRequest:
     """The same request from the parameters of a GET.
 
-    `category`, `exclude` and `history` (item ids that were viewed, oldest first) may come several times; `history`
-    without a value is that of a new visitor.
-
     Raises:  BadInput: with the parameter.
     """
-    values: dict[str, list[str]] = {}
+    values: dict[str, Any] = {}
     for name, value in given:
-        if name not in PARAMETERS:
-            raise BadInput(f"{name[:100]}: is no parameter; known ones: {', '.join(sorted(PARAMETERS))}", name[:100])
-        values.setdefault(name, []).append(value)
-    several = {name: values.pop(name) for name in ("category", "exclude", "history") if name in values}
-    if twice := [name for name, found in values.items() if len(found) > 1]:
-        raise BadInput(f"{twice[0]}: may come once", twice[0])
-    single = {name: found[0] for name, found in values.items()}
-    body: dict[str, Any] = {
-        "context": {name: single.pop(name) for name in ("country", "device") if name in single},
-        "filter": {name: found for name, found in {
-            "category": several.get("category"), "max_price": single.pop("max_price", None)}.items() if found},
-        "exclude": several.get("exclude", []),
-    }  # fmt: skip
-    if "history" in several:
-        body["history"] = [{"item_id": item_id} for item_id in several["history"] if item_id]
+        if name in SEVERAL:
+            values.setdefault(name, []).append(value)
+        elif name in values:
+            raise BadInput(f"{name[:100]}: may come once", name[:100])
+        else:
+            values[name] = value
+    if unknown := [name for name in values if name not in Parameters.__struct_fields__]:
+        known = ", ".join(sorted(Parameters.__struct_fields__))
+        raise BadInput(f"{unknown[0][:100]}: is no parameter; known ones: {known}", unknown[0][:100])
     try:
-        return _for_somebody(msgspec.convert({**body, **single}, RecommendRequest, strict=False))
+        return _for_somebody(_meant(msgspec.convert(values, Parameters, strict=False)))
     except msgspec.ValidationError as error:
         raise _named(error) from error
 
@@ -220,6 +233,24 @@ def parse_similar(body: bytes) -> SimilarRequest:
     """
     request: SimilarRequest = _parse(_similar, body)
     return request
+
+
+def _meant(given: Parameters) -> RecommendRequest:
+    context = {"country": given.country, "device": given.device}
+    history = None if given.history is None else tuple(Touched(item_id=each) for each in given.history if each)
+    return RecommendRequest(
+        user_id=given.user_id,
+        anonymous_id=given.anonymous_id,
+        n=given.n,
+        placement=given.placement,
+        item_id=given.item_id,
+        history=history,
+        context={name: value for name, value in context.items() if value is not None},
+        filter=Filter(category=given.category, max_price=given.max_price),
+        exclude=given.exclude,
+        after=given.after,
+        debug=given.debug,
+    )
 
 
 def _for_somebody(request: Anyone) -> Anyone:

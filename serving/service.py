@@ -8,7 +8,7 @@ keys, so nothing but what `PASSED` lists ever reaches BentoML.
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,13 @@ from threadpoolctl import threadpool_limits
 from features.errors import BadInput, BadSetting, KindredError, Overloaded, Unavailable
 from features.settings import Settings, from_environment
 from serving.auth import Forbidden, Unauthorized
-from serving.handlers import DEMO, ROUTES, Handler, Parts
+from serving.handlers import ROUTES, Handler, Parts
 from serving.http import answer, failure, preflight, shared
 from serving.memory import settle
 from serving.metrics import REQUESTS, requests_of, seconds_of
 from serving.openapi import body_of, documented
 from serving.schema import (
+    Parameters,
     RankRequest,
     RecommendRequest,
     RecommendResponse,
@@ -46,7 +47,6 @@ PAGE_HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }
-ROUTES_OF_DEMO = ROUTES | DEMO
 DOCUMENT = "/docs.json"
 PASSED = frozenset({"/livez", "/healthz", "/schema.json"})
 STATUS: dict[type[KindredError], tuple[int, str]] = {
@@ -59,6 +59,8 @@ STATUS: dict[type[KindredError], tuple[int, str]] = {
 }
 FREE = contextlib.nullcontext()
 SLATES: dict[str, type] = {"/recommend": RecommendRequest, "/rank": RankRequest, "/similar": SimilarRequest}
+PARAMETERS: dict[str, type] = {"/recommend": Parameters}
+TRACKING = "/v1/"
 logger = logging.getLogger("kindred.serving")
 
 
@@ -78,16 +80,16 @@ class Front:
 
     def _app(self, scope: Scope, request: Request) -> ASGIApp:
         path, method = scope["path"], "GET" if scope["method"] == "HEAD" else scope["method"]
-        routes = ROUTES_OF_DEMO if _is_demo() else ROUTES
+        routes = _routes()
         if handler := routes.get((method, path)):
             return Answered(handler, request)
-        if method == "OPTIONS" and ("POST", path) in routes:
-            return preflight(request.headers.get("origin", "*"))
+        if method == "OPTIONS" and is_for_pages(path) and ("POST", path) in routes:
+            return preflight(request.headers.get("origin", "*"), _methods(path, routes))
         if method == "GET" and path == DOCUMENT:
-            return answer(documented(service.openapi_spec.asdict(), SLATES, RecommendResponse))
+            return answer(documented(service.openapi_spec.asdict(), SLATES, PARAMETERS, RecommendResponse))
         if method == "GET" and path in PASSED:
             return self.inner
-        if allowed := ", ".join(known for known, route in routes if route == path):
+        if allowed := _methods(path, routes):
             return _counted(failure(405, "method_not_allowed", f"use {allowed} here", allow=allowed))
         return self.pages if _is_demo() and method == "GET" else _counted(failure(404, "not_found", "no such path"))
 
@@ -127,7 +129,7 @@ async def respond(handler: Handler, request: Request) -> Response:
         logger.exception("%s failed", request.url.path)
         response = failure(500, "internal", "the service failed on this request; its log says why")
     origin = request.headers.get("origin")
-    return response if origin is None or request.method != "POST" else shared(response, origin)
+    return response if origin is None or not is_for_pages(request.scope["path"]) else shared(response, origin)
 
 
 class Pages:
@@ -163,15 +165,22 @@ async def running(web: Starlette) -> AsyncIterator[None]:
 async def loaded(web: Starlette, settings: Settings) -> AsyncIterator[None]:
     """The handlers' parts as the state of an application has them, started, and stopped in the end."""
     parts = Parts(settings)
-    await parts.engine.start()
+    await parts.start()
     settle()
     web.state.parts = parts
     try:
         yield
     finally:
-        await parts.engine.stop()
-        parts.exposures.close()
-        parts.producer.close()
+        await parts.stop()
+
+
+def is_for_pages(path: str) -> bool:
+    """Whether pages of other sites may call a route: those of slates and of tracking."""
+    return path in SLATES or path.startswith(TRACKING)
+
+
+def _methods(path: str, routes: Mapping[tuple[str, str], Handler]) -> str:
+    return ", ".join(method for method, route in routes if route == path)
 
 
 def _parts() -> Parts:
@@ -185,6 +194,11 @@ def _counted(response: Response) -> Response:
     """Paths that no route has are counted together: a label for each would let any caller fill the memory."""
     REQUESTS.labels("none", str(response.status_code)).inc()
     return response
+
+
+def _routes() -> Mapping[tuple[str, str], Handler]:
+    parts: Parts | None = getattr(app.state, "parts", None)
+    return ROUTES if parts is None else parts.routes
 
 
 def _is_demo() -> bool:

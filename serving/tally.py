@@ -10,9 +10,11 @@ name one; an order that names none counts for the arm that its customer is in.
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import msgspec
 
 from features.events import Event
 from features.online import TrialCounts, hour_trial, watch_trial
@@ -48,14 +50,14 @@ class Arm(NamedTuple):
 
 
 class Reward(NamedTuple):
-    """A click or an order as it was told: `id` is the request_id that it names, else empty and `arm` says whose it is.
+    """A click or an order as it was told: `id` is the request_id that it names, empty for none.
 
     `at` is ms UTC, when it was told; `message_id` makes it count once.
     """
 
     what: str
     id: str
-    arm: str
+    customer: str
     message_id: str
     at: int
 
@@ -86,17 +88,18 @@ class Tally:
         """The counts of a shadow."""
         return self.shadows.setdefault(trial, Counter())
 
-    def note(self, event: Event, arm: str, now: int) -> None:
-        """Take a click or an order; arm: that the customer's answers come from now. A click must name its answer."""
+    def note(self, event: Event, now: int) -> None:
+        """Take a click or an order. A click must name its answer."""
         what = REWARDS[event.name]
         named = getattr(event.properties, "request_id", None) or ""
         if named or what == "orders":
-            self.rewards.append(Reward(what, named, arm, event.message_id, now))
+            self.rewards.append(Reward(what, named, event.customer, event.message_id, now))
 
-    def settle(self, now: int, known: Sequence[str], watched: Sequence[Watched]) -> None:
+    def settle(self, now: int, known: Sequence[str], watched: Sequence[Watched], arm_of: Callable[[str], str]) -> None:
         """Turn what was counted into additions.
 
-        Args:    now: ms UTC; known: arms that answer anywhere, by name; watched: champions since their promotion.
+        Args:    now: ms UTC; known: arms that answer anywhere, by name; watched: champions since their promotion;
+                 arm_of: the arm that a customer's answers come from.
         """
         arms, self.arms = self.arms, {}
         for name, counts in arms.items():
@@ -109,7 +112,16 @@ class Tally:
         for trial, counts in shadows.items():
             self._to(trial).counts.update(counts)
         rewards, self.rewards = self.rewards, deque(maxlen=MOST)
-        self.rewards.extend(each for each in rewards if not self._rewarded(each, known, watched, now))
+        self.rewards.extend(each for each in rewards if not self._rewarded(each, known, watched, now, arm_of))
+
+    def give(self) -> list[bytes]:
+        """The clicks and orders for a worker that answers slates, and so knows the arms; they are no longer here."""
+        told, self.rewards = self.rewards, deque(maxlen=MOST)
+        return [msgspec.json.encode(each) for each in told]
+
+    def take(self, told: Iterable[bytes]) -> None:
+        """What others have given, or couldn't be given; it is older than what is here."""
+        self.rewards.extendleft(reversed([msgspec.json.decode(each, type=Reward) for each in told]))
 
     def send(self, store: TrialCounts) -> None:
         """Add everything up.
@@ -122,10 +134,12 @@ class Tally:
             store.add(trial, part.counts, part.once, **kept)
             del self.unsent[trial]
 
-    def _rewarded(self, told: Reward, known: Iterable[str], watched: Sequence[Watched], now: int) -> bool:
+    def _rewarded(
+        self, told: Reward, known: Iterable[str], watched: Sequence[Watched], now: int, arm_of: Callable[[str], str]
+    ) -> bool:
         """Whether it is done with: counted, or known to count for nobody."""
         if not told.id:
-            self._add(told.arm, told.at, watched, Counter(), told.what, told.message_id)
+            self._add(arm_of(told.customer), told.at, watched, Counter(), told.what, told.message_id)
             return True
         at = answered_at(told.id)
         if at is None or (told.what == "clicks" and told.at - at > RIPE_MS):

@@ -11,8 +11,14 @@ from pathlib import Path
 import pytest
 import typer
 
+from features.aging import MOST_ITEMS, SKETCH
+from features.components import MEMBERS
 from features.definitions import FEATURES
-from features.settings import VARIABLES
+from features.folds import SEEN, SEEN_MS
+from features.online.snapshot import AT_ONCE
+from features.settings import VARIABLES, Settings
+from features.states import RECENT
+from features.windows import DAY, HOUR, window
 from pipelines.cli import app
 from pipelines.train import TRAINABLE
 from serving.handlers import ROUTES
@@ -103,6 +109,19 @@ def test_the_shipped_features_are_as_many_as_it_says() -> None:
     told = "\n".join(path.read_text() for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
     numbers = {int(number) for number in re.findall(r"(\d+) (?:shipped |live )?features\b", told)}
     assert {number for number in numbers if number > 20} <= {len(FEATURES.features)}
+
+
+def test_the_bounds_that_operating_names_are_those_of_the_code() -> None:
+    told = " ".join((ROOT / "docs" / "operating.md").read_text().split())
+    assert f"{RECENT} touches, {SKETCH} keys a feature ({MOST_ITEMS:,} items bought), {SEEN:,} messages" in told
+    assert f"of the last {SEEN_MS // 3_600_000} hours, {MEMBERS} ids a person" in told
+    assert f"buckets of at most {AT_ONCE:,} customers" in told
+    hops = [window(text).hop for text in ("24h", "25h", "31d", "32d", "366d")]
+    assert "Tiles of 5 minutes for 24 hours, of an hour for 31 days, of a day for a year" in told
+    assert hops == [1, HOUR, HOUR, DAY, DAY]
+    assert {number.replace(",", "") for number in re.findall(r"`KINDRED_BUCKETS`.*default ([\d,]+)", README)} == {
+        str(Settings(data=ROOT).buckets)
+    }
 
 
 def test_the_files_it_links_to_are_there() -> None:

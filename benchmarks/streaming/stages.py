@@ -38,7 +38,7 @@ PARTS: tuple[tuple[str, Any, str], ...] = (
     ("unpack", folding, "unpack"),
     ("fold", folding, "fold"),
     ("pack", folding, "pack"),
-    ("tiles", folding, "tile_additions"),
+    ("tiles", folding, "packed_additions"),
     ("write files", Segments, "append_all"),
     ("commit states", StateStore, "commit"),
     ("catalogue", CatalogueStore, "create_missing"),

@@ -1,11 +1,12 @@
 """The fold and the packing of states as machine code, for whoever has many: the stream processor and every rebuild.
 
-`features.folds` and `features.packing` say what they compute; there are tests that hold each byte to it.
+`features.folds`, `packing` and `tiles` say what they compute; there are tests that hold each byte to it.
 """
 
+from features.compiled.additions import packed_additions
 from features.compiled.folding import fold
 from features.compiled.packing import pack
 from features.compiled.unpacking import unpack
 from features.compiled.warming import warm
 
-__all__ = ["fold", "pack", "unpack", "warm"]
+__all__ = ["fold", "pack", "packed_additions", "unpack", "warm"]

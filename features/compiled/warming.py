@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from features.compiled.additions import packed_additions
 from features.compiled.folding import fold
 from features.compiled.packing import pack
 from features.compiled.unpacking import unpack
@@ -25,4 +26,6 @@ def warm(table: Table = FEATURES) -> None:
     states = unpack([None])
     for message in messages:
         events = from_events([decode(message, 2_000_000_000_000)], [2_000_000_000_000])
-        states = unpack(pack(fold(table, states, events, events.customer.codes.astype(np.int64)).states))
+        owner = events.customer.codes.astype(np.int64)
+        states = unpack(pack(fold(table, states, events, owner).states))
+        packed_additions(table, events, owner)

@@ -92,8 +92,9 @@ class Consumer:
             failure, self._failure = self._failure, None
             raise failure
         messages = self._messages(max_records, timeout_s)
-        records = [_record(message) for message in messages if message.error() is None]
-        for error in (found for message in messages if (found := self._error(message)) is not None):
+        failed = [message for message in messages if message.error() is not None]
+        records = [_record(message) for message in messages if not failed or message.error() is None]
+        for error in (found for message in failed if (found := self._error(message)) is not None):
             if not records:
                 raise error
             self._failure = self._failure or error

@@ -10,15 +10,15 @@ from features.online.news import MODELS, tell_of_model
 from features.online.popularity import popular, popular_by_context
 from features.online.reader import ProfileReader
 from features.online.snapshot import Bucket, customers_of, snapshot, tiles_of
-from features.online.state import BucketCommit, StateStore
+from features.online.state import NO_TILES, BucketCommit, StateStore
 from features.online.tiles import Merger
 from features.online.trials import TrialCounts, canary_trial, hour_trial, shadow_trial, watch_trial
-from features.tiles import Tiles
 
 __all__ = [
     "AWAY",
     "CHANNEL",
     "MODELS",
+    "NO_TILES",
     "Batch",
     "Bucket",
     "BucketCommit",
@@ -31,7 +31,6 @@ __all__ = [
     "ProfileReader",
     "Script",
     "StateStore",
-    "Tiles",
     "TrialCounts",
     "answers",
     "canary_trial",

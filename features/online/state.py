@@ -16,9 +16,10 @@ import msgspec
 from features.errors import BadSetting, Fenced, Rewound
 from features.kafka.topics import bucket_of
 from features.online.batch import Batch, Client, Script
-from features.tiles import Tiles
+from features.tiles import sent
 
 BUCKETS = "kindred:buckets"
+NO_TILES = sent({})
 
 _CLAIM = """
 local epoch = redis.call('HINCRBY', KEYS[1], 'epoch:' .. ARGV[1], 1)
@@ -71,7 +72,7 @@ class BucketCommit:
     """What one batch changes in one bucket: it was built on `version` and `position`, and leads to `next_position`.
 
     `states` maps raw customer ids to packed states, empty for one to be taken away; `tiles` is what the batch adds to
-    items and to all customers together; `newest` is the tile of its newest event.
+    items and to all customers together, as `features.tiles.sent`; `newest` is the tile of its newest event.
     """
 
     bucket: int
@@ -79,7 +80,7 @@ class BucketCommit:
     position: int
     next_position: int
     states: dict[str, bytes] = field(default_factory=dict)
-    tiles: Tiles = field(default_factory=dict)
+    tiles: bytes = NO_TILES
     newest: int = 0
 
 
@@ -176,15 +177,10 @@ class StateStore:
             prefix_of(bucket, generation),
             commit.newest,
             self._keep,
-            msgspec.msgpack.encode({step: _exact(starts) for step, starts in commit.tiles.items()}),
+            commit.tiles,
             *commit.states.values(),
         ]
         batch.script(self._commit, keys, args)
-
-
-def _exact(starts: dict[int, dict[str, int]]) -> dict[int, dict[str, str]]:
-    """Additions as texts: Lua's numbers hold 53 bits."""
-    return {start: {name: str(more) for name, more in fields.items()} for start, fields in starts.items()}
 
 
 def check_buckets(client: Client, buckets: int) -> None:

@@ -7,7 +7,7 @@ from typing import cast
 from features.online.batch import Batch, Client
 
 KEPT_S = 30 * 86_400
-ARMS = "kindred:arms"
+ARMS, HANDED = "kindred:arms", "kindred:rewards"
 HOUR_MS = 3_600_000
 ARM_MS = 600_000  # that an arm is known for after its last answer
 
@@ -65,6 +65,19 @@ class TrialCounts:
     def alone(self, trial: str, seconds: int) -> bool:
         """Whether this caller, of all that ask within the time, is the one to act."""
         return bool(self.client.set(f"{_key(trial)}:acting", "1", nx=True, ex=seconds))
+
+    def hand(self, rewards: Iterable[bytes], most: int) -> None:
+        """Leave clicks and orders to whoever knows the arms; beyond `most` the oldest are gone."""
+        batch = Batch(self.client)
+        for each in rewards:
+            batch.add("RPUSH", HANDED, each)
+        batch.add("LTRIM", HANDED, -most, -1)
+        batch.execute()
+
+    def handed(self, most: int) -> list[bytes]:
+        """What was left, each to one caller only."""
+        found = cast("list[bytes] | None", self.client.lpop(HANDED, most))
+        return found or []
 
     def meet(self, arms: Iterable[str], now: int) -> list[str]:
         """Say which arms answer here, and learn which do anywhere, those of the last ARM_MS; now: ms UTC."""

@@ -3,12 +3,11 @@
 # ruff: noqa: PLC0415 - each command imports its job when it is called: MLflow takes seconds, and `--help` needs none
 import signal
 import threading
-import time
 from typing import Annotated, Any
 
 import typer
 
-from features.errors import BadInput, KindredError
+from features.errors import KindredError
 from features.settings import from_environment
 from pipelines import console
 from pipelines.cli.options import Json, duration, now, redis_of
@@ -132,10 +131,9 @@ def reconcile(
     from features.definitions import FEATURES
     from features.offline import EventLog
     from pipelines.embedded import parts
+    from pipelines.nightly import every_day
     from pipelines.reconcile import keep_report
     from pipelines.reconcile import reconcile as compare
-
-    wait = _daily(at)
 
     def once() -> None:
         with parts(from_environment(), "redis") as settings, redis_of(settings) as client:
@@ -158,25 +156,10 @@ def reconcile(
         if report.wrong > report.repaired:
             raise KindredError(f"{report.wrong - report.repaired} customers are wrong; run it with --repair")
 
-    if not at:
+    if at:
+        every_day(at, once, lambda error: console.say(f"kindred: {error}"))
+    else:
         once()
-    while at:
-        time.sleep(wait())
-        try:
-            once()
-        except KindredError as error:  # tomorrow is another night
-            console.say(f"kindred: {error}")
-
-
-def _daily(at: str) -> Any:
-    """Seconds to wait before the next run: none without a schedule."""
-    if not at:
-        return lambda: 0.0
-    hours, _, minutes = at.partition(":")
-    if not (hours.isdecimal() and minutes.isdecimal() and int(hours) < 24 and int(minutes) < 60):
-        raise BadInput(f"at must be a time of the day as 03:30, got {at!r}", "at")
-    wanted = int(hours) * 3_600 + int(minutes) * 60
-    return lambda: (wanted - time.time()) % 86_400
 
 
 @app.command()

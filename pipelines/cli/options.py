@@ -6,14 +6,16 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from features.errors import BadInput
-from features.online import Client, answers, connect
 from features.settings import Settings
 from pipelines import console
+
+if TYPE_CHECKING:
+    from features.online import Client
 
 Json = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
 Map = Annotated[str, typer.Option("--map", help="Columns, as to=from,...")]
@@ -28,8 +30,10 @@ Seed = Annotated[int, typer.Option(help="Equal seeds give equal results.")]
 
 
 @contextlib.contextmanager
-def redis_of(settings: Settings) -> Iterator[Client]:
+def redis_of(settings: Settings) -> "Iterator[Client]":
     """A connection that answers, for a job; whatever Redis raises in it is `Unavailable` with the address."""
+    from features.online import answers, connect  # noqa: PLC0415 - it loads the features, and a bad one is a command's error
+
     with answers(settings.redis):
         client = connect(settings.redis)
         client.ping()

@@ -2,13 +2,14 @@
 
 # ruff: noqa: PLC0415 - each command imports its job when it is called: MLflow takes seconds, and `--help` needs none
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, cast
 
 import typer
 
 from features.errors import BadInput, KindredError
-from features.settings import from_environment
+from features.settings import from_environment, parts_of
 from pipelines import console
 from pipelines.cli.options import (
     Categories,
@@ -61,6 +62,9 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65_535)] = 3000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     workers: Annotated[int, typer.Option(min=1)] = 1,
+    parts_text: Annotated[
+        str, typer.Option("--parts", help="track, recommend; comma-separated. KINDRED_PARTS unless said.")
+    ] = "",
 ) -> None:
     """The HTTP service, against configured servers or the embedded ones that another command runs."""
     from pipelines.embedded import parts
@@ -68,12 +72,15 @@ def serve(
     from pipelines.services import serve_command, wait_for_end
 
     settings = from_environment()
+    settings = replace(settings, parts=parts_of(parts_text)) if parts_text else settings
     children = Children(settings.data / "logs")
     signal.signal(signal.SIGTERM, interrupt)
-    with ended_by_hand(), parts(settings, "redis", "kafka", "mlflow", children=children) as settings:
+    needed = ("redis", "kafka", *(["mlflow"] if "recommend" in settings.parts else []))
+    with ended_by_hand(), parts(settings, *needed, children=children) as settings:
         command, environment = serve_command(settings, host, port, workers)
         children.start("service", command, environment)
-        console.say(f"serving on http://{host}:{port}, log in {settings.data / 'logs' / 'service.log'}")
+        told = " and ".join(settings.parts)
+        console.say(f"serving {told} on http://{host}:{port}, log in {settings.data / 'logs' / 'service.log'}")
         wait_for_end(children)
 
 

@@ -2,13 +2,14 @@
 
 import logging
 import threading
+import time
 
 from features.errors import KindredError
 from features.online import AWAY, Client, Merger
 from features.table import Table
 
-EVERY_S = 0.5
-BEHIND_EVERY_S = 10.0  # while events wait, the processor needs the time more than yesterday's items do
+EVERY_S, MOST_S = 0.5, 30.0
+REST = 9  # times as long as a merge took: events need the time more, and while they wait nothing is merged for MOST_S
 
 logger = logging.getLogger("kindred.stream")
 
@@ -53,6 +54,7 @@ class Merging:
                 self._mine.wait()
             if self._closing.is_set():
                 return
+            begin = time.monotonic()
             try:
                 merger = merger or Merger(*self._parts)
                 merger.merge()
@@ -62,6 +64,9 @@ class Merging:
             except BaseException as error:  # noqa: BLE001 - the worker raises it with its next turn
                 self._failure = error
                 return
-            waited = 0.0
-            while waited < (BEHIND_EVERY_S if self._behind else EVERY_S) and not self._closing.wait(EVERY_S):
+            took, waited = time.monotonic() - begin, 0.0
+            while waited < self._rest_after(took) and not self._closing.wait(EVERY_S):
                 waited += EVERY_S
+
+    def _rest_after(self, took: float) -> float:
+        return MOST_S if self._behind else min(max(EVERY_S, REST * took), MOST_S)

@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ _DRAWING = [NAMES.index(name) for name in ("identify", "alias")]
 IDENTITY = "identity"  # edges, and how far they were read, belong to no generation of features
 
 logger = logging.getLogger("kindred.stream")
+T = TypeVar("T")
 
 
 @dataclass
@@ -112,24 +113,29 @@ def accept(source: EventTopic, records: list[Record], outbox: Outbox, buckets: B
     partition = np.array([records[at].partition for at in taken.rows], np.int64)
     offset = np.array([records[at].offset for at in taken.rows], np.int64)
     right = bucket % source.partitions == partition
-    kept = list(range(columns.n))
+    rows, names, message_ids = taken.rows, taken.names, taken.message_ids
     if not right.all():
         for at in np.flatnonzero(~right).tolist():
-            outbox.rekey(records[taken.rows[at]], columns.customer.values[columns.customer.codes[at]][2:].encode())
-        kept = np.flatnonzero(right).tolist()
+            outbox.rekey(records[rows[at]], columns.customer.values[columns.customer.codes[at]][2:].encode())
         columns, bucket, partition, offset = columns.take(right), bucket[right], partition[right], offset[right]
-    accepted = [values[taken.rows[at]] for at in kept]
+        kept = np.flatnonzero(right).tolist()
+        rows, names, message_ids = _some(rows, kept), _some(names, kept), _some(message_ids, kept)
+    accepted = [values[row] for row in rows]
     drawing = np.flatnonzero(np.isin(columns.name, _DRAWING)).tolist()
     return Accepted(
         columns,
         bucket,
         partition,
         offset,
-        [taken.names[at] for at in kept],
-        [taken.message_ids[at] for at in kept],
+        names,
+        message_ids,
         accepted,
         [(at, edge) for at in drawing for edge in _edges(accepted[at], int(columns.available[at]))],
     )
+
+
+def _some(values: list[T], places: list[int]) -> list[T]:
+    return [values[at] for at in places]
 
 
 def _edges(raw: bytes, available_at: int) -> list[Edge]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -12,6 +13,7 @@ from serving.decide.limits import Limits
 
 Context = Mapping[str, str | int | float | bool | None]
 
+NOWHERE: Context = MappingProxyType({})
 LISTED = "listed_items_3d"
 
 
@@ -70,13 +72,14 @@ def asked_by(
     now: int,
     customer: str = "",
     item_id: str | None = None,
+    context: Context = NOWHERE,
     n: int = 1,
     **what: Any,
 ) -> Asked:
     """What is known of somebody at a moment, as the service and every job ask it; whoever asks adds what for.
 
     Args:    stated: the history that the caller keeps; customer: the raw id; item_id: the item that is looked at;
-             what: further fields of Asked.
+             context: what the caller says of the circumstances; what: further fields of Asked.
     """
     return Asked(
         now=now,
@@ -85,6 +88,7 @@ def asked_by(
         touches=touches_of(profile, stated, now, item_id),
         bought=bought_of(profile, stated),
         item_id=item_id,
+        context=context_of(profile, context),
         listed=listed_of(profile, now),
         as_of=newest_of(profile, stated),
         **what,
@@ -129,6 +133,13 @@ def listed_of(profile: Profile, now: int) -> Mapping[str, int]:
         return {}
     found: Mapping[str, int] = profile.features(now, [LISTED])[LISTED]
     return found
+
+
+def context_of(profile: Profile, said: Context) -> Context:
+    """What the caller says; where that names no country or no device, the one that the customer was last seen with."""
+    known = {"country": said.get("country") or said.get("locale"), "device": said.get("device")}
+    last = {name: profile.last(name) for name, value in known.items() if not value}
+    return {**said, **{name: value for name, value in last.items() if value}}
 
 
 def newest_of(profile: Profile, stated: Sequence[Stated]) -> int:

@@ -176,8 +176,10 @@ def _placed(about: Question, drawn: Drawn) -> tuple[Placed, ...]:
 
 def _explained(about: Question, trace: Mapping[str, Pool], drawn: Drawn) -> Mapping[str, Any]:
     """The whole way of a decision as plain values: `stages` has the pool after each, with the sources' own scores."""
-    asked = about.asked
+    asked, ranker = about.asked, about.state.ranker
     return {
+        "ranker": None if ranker is None else {"name": STAGE, "version": ranker.version},
+        "variant": about.state.variant,
         "models": [{"name": champion.name, "version": champion.version} for champion in about.models],
         "contexts": list(about.keys),
         "rules": [rule.name for rule in about.rules],

@@ -6,8 +6,6 @@ from collections import Counter
 from serving.decide.pool import Pool
 from serving.decide.question import Question
 
-GRACE = 3  # times that an item is shown before it moves down, so that a reload doesn't move it
-
 
 def spread(asked: Question, pool: Pool) -> Pool:
     """Of each category no more items among the first n than its share of them; the others follow, in their order.
@@ -32,15 +30,15 @@ def spread(asked: Question, pool: Pool) -> Pool:
 
 
 def rotated(asked: Question, pool: Pool) -> Pool:
-    """What lists showed this customer lately, more than GRACE times, moves down a place for each further time.
+    """What lists showed this customer lately, too often by the policy, moves down a place for each further time.
 
-    What the customer turned to since is not in vain: it stays.
+    What the customer turned to since is not in vain: it stays. A grace of 0 moves nothing.
     """
-    listed = asked.asked.listed
-    if not listed:
+    listed, grace = asked.asked.listed, asked.state.policy.grace
+    if not listed or not grace:
         return pool
     down = [
-        max(0, listed.get(candidate.item_id, 0) - GRACE) * (candidate.item_id not in asked.seen) for candidate in pool
+        max(0, listed.get(candidate.item_id, 0) - grace) * (candidate.item_id not in asked.seen) for candidate in pool
     ]
     # Half a place more, or an item that moves by one would tie with the next and stay.
     return [pool[at] for at in sorted(range(len(pool)), key=lambda at: at + (down[at] + 0.5) * (down[at] > 0))]

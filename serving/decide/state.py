@@ -41,10 +41,14 @@ class LoadedRanker:
 
 @dataclass(frozen=True)
 class Policy:
-    """How slates are made beside the models: the rate of exploration, and the most that one category may take."""
+    """How slates are made beside the models: the rate of exploration, the most that one category may take.
+
+    `grace` is how often an item is shown in vain before it moves down, so that a reload doesn't move it; 0 moves none.
+    """
 
     exploration: float = 0.0
     category_share: float = 1.0
+    grace: int = 3
 
 
 @dataclass(frozen=True)

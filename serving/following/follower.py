@@ -52,7 +52,8 @@ class Follower:
 
     def __init__(self, settings: Settings, registry: Registry | None = None) -> None:
         self.settings = settings
-        self.state = State(repeatable=settings.repeatable, policy=Policy(settings.exploration, settings.category_share))
+        policy = Policy(settings.exploration, settings.category_share, settings.grace)
+        self.state = State(repeatable=settings.repeatable, policy=policy)
         self.missing: set[str] = set()
         self.recent: deque[Asked] = deque(maxlen=RECENT)
         self.now: Callable[[], int] = lambda: time.time_ns() // 1_000_000

@@ -13,6 +13,7 @@ from models import load
 from models.contracts import Model
 from models.histories import History
 from models.ranker import Ranker
+from models.ranker_rows import NAMES
 from models.registry import FEATURE_TAG, Registry, Version, folder_of, tidy
 from models.registry.trail import Refusal, refuse
 from serving.decide.asked import Asked
@@ -48,7 +49,9 @@ class Shelf:
         folder = self.registry.download(version, self.cache)
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         if key.name == RANKER:
-            return LoadedRanker(key.version, Ranker.load(folder)), size
+            ranker = Ranker.load(folder)
+            warm_ranker(key, ranker)
+            return LoadedRanker(key.version, ranker), size
         model = load(folder)
         warm(key, model, recent)
         return model, size
@@ -83,3 +86,13 @@ def warm(key: Key, model: Model, recent: Sequence[Asked]) -> None:
     if not np.isfinite(scores[found >= 0]).all():
         raise BrokenArtifact(f"{key.name} {key.version} scores items with what is no number")
     model.because(History(some, np.ones(len(some), dtype=np.float32)), found[found >= 0])
+
+
+def warm_ranker(key: Key, ranker: Ranker) -> None:
+    """Ask it as requests do: one that was fitted with other columns would fail on every one of them.
+
+    Raises:  BadInput: it was; BrokenArtifact: its scores are no numbers.
+    """
+    unknown = np.full((3, len(NAMES)), np.nan, dtype=np.float32)
+    if not np.isfinite(ranker.score(unknown, NAMES)).all():
+        raise BrokenArtifact(f"{key.name} {key.version} scores items with what is no number")

@@ -11,6 +11,10 @@ const SEARCH_PAUSE_MS = 150;
 const ACTIONS = { view: ["Product Viewed", "click"], add: ["Product Added", "cart"], buy: ["Order Completed", "order"] };
 const MISSING = {
   model: "No model is loaded yet: these items are trending ones.",
+  ranker: "A model failed on this request, or what it reads is away: its part of the slate is left out.",
+  diversity: "The bound on categories failed: one of them may have more than its share.",
+  rotation: "What was shown in vain could not be moved down.",
+  actions: "The business actions are as last read, or failed on this request.",
   after: "Your last event had not arrived in time: this slate doesn't know of it yet.",
   profile: "The live profile is away: this slate does not know what this customer did.",
   catalogue: "The catalogue is away: titles, prices and stock are as last read.",
@@ -210,11 +214,15 @@ async function listCustomers() {
   return answer.customers;
 }
 
-/** Opens on the customer named in the address, else on the one seen last. */
+/** Opens on the customer named in the address, else on the one seen last. A slate needs no list: it comes without one too. */
 async function begin() {
+  const named = new URLSearchParams(location.hash.slice(1)).get("user_id");
+  if (named) {
+    await pick({ user_id: named });
+    return void (await attempt(listCustomers));
+  }
   const customers = await listCustomers();
-  const first = new URLSearchParams(location.hash.slice(1)).get("user_id") || customers?.[0]?.user_id;
-  if (first) await pick({ user_id: first });
+  if (customers?.length) await pick({ user_id: customers[0].user_id });
   else offerVisitor();
 }
 

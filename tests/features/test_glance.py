@@ -25,7 +25,8 @@ QUICK = settings(deadline=None, suppress_health_check=list(HealthCheck), max_exa
 
 def said(profile: Profile) -> tuple[object, ...]:
     """Everything that a slate asks of a profile."""
-    return profile.last_seen, profile.recent, profile.bought(), profile.history()
+    last = tuple(profile.last(name) for name in ("country", "device"))
+    return profile.last_seen, profile.recent, profile.bought(), profile.history(), last
 
 
 def said_by_features(packed: bytes, features: Table = FEATURES) -> tuple[object, ...]:
@@ -40,6 +41,16 @@ def said_by_features(packed: bytes, features: Table = FEATURES) -> tuple[object,
 def test_a_glance_says_what_the_features_say(log: list[Happening]) -> None:
     for packed in folded(FEATURES, {}, log).values():
         assert said(Profile([packed])) == said_by_features(packed)
+
+
+def test_where_and_with_what_somebody_was_seen_last_is_told_at_a_glance() -> None:
+    log = [
+        Happening("page", T + at, f"m{at}", texts={"country": country, "device": "mobile"})
+        for at, country in ((0, "FR"), (9, "GB"), (5, "DE"))
+    ]
+    (packed,) = folded(FEATURES, {}, log).values()
+    assert [Profile([packed]).last(name) for name in ("country", "device", "no such feature")] == ["GB", "mobile", ""]
+    assert Profile().last("country") == ""
 
 
 @QUICK
@@ -80,7 +91,7 @@ def test_the_newest_event_of_any_cells_is_found(cells: dict[int, int], newest: i
 
 def test_nobody_did_nothing() -> None:
     for profile in (Profile(), Profile([None]), Profile(pack(no_states(1)))):
-        assert said(profile) == (0, [], set(), [])
+        assert said(profile) == (0, [], set(), [], ("", ""))
 
 
 def test_definitions_that_mean_something_else_are_read_as_they_say() -> None:

@@ -13,6 +13,7 @@ from features.cells import Cells
 from features.definitions import FEATURES
 from features.errors import BrokenState
 from features.feature import count, total
+from features.glance import Glance
 from features.packing import pack, unpack
 from features.plain import plain_of, read_plain
 from features.states import States, no_states
@@ -100,6 +101,18 @@ def test_damaged_bytes_are_refused_or_read_but_nothing_else(log: list[Happening]
             unpack([bytes(damaged)])
         with suppress(BrokenState):
             read_plain(bytes(damaged))
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_no_byte_can_be_damaged_so_that_anything_but_a_broken_state_is_said(value: int) -> None:
+    lines = (line("i1", price=5, category="c"), line("i2", brand="b" * 300))
+    log = [Happening("Product Viewed", T + n * DAY, f"m{n}", texts={"device": "mobile"}, lines=lines) for n in range(3)]
+    (packed,) = folded(FEATURES, {}, log).values()
+    for at in range(len(packed)):
+        damaged = packed[:at] + bytes([value]) + packed[at + 1 :]
+        for reader in (lambda state: unpack([state]), read_plain, Glance):
+            with suppress(BrokenState):
+                reader(damaged)
 
 
 def test_a_state_of_ten_events_is_small() -> None:

@@ -33,6 +33,8 @@ def test_settings_survive_the_way_through_an_environment() -> None:
         demo=True,
         most_in_flight=50,
         watch_minutes=0,
+        grace=0,
+        parts=("track",),
     )
     assert from_environment(to_environment(settings)) == settings
     assert to_environment(settings).keys() == VARIABLES.keys()
@@ -81,6 +83,10 @@ def test_spaces_and_a_trailing_slash_are_forgiven() -> None:
         ("KINDRED_CATEGORY_SHARE", "0"),
         ("KINDRED_CATEGORY_SHARE", "half"),
         ("KINDRED_BUCKETS", "0"),
+        ("KINDRED_GRACE", "101"),
+        ("KINDRED_PARTS", "track,live"),
+        ("KINDRED_WATCH_MINUTES", "1441"),
+        ("KINDRED_WATCH_MINUTES", "-1"),
         ("KINDRED_BUCKETS", "-1"),
         ("KINDRED_BUCKETS", "many"),
         ("KINDRED_BUCKETS", "²"),

@@ -2,16 +2,20 @@
 
 from random import Random
 
+import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from features.compiled import packed_additions
 from features.definitions import FEATURES
 from features.errors import BadFeature
 from features.feature import about, count, total
 from features.packing import pack
 from features.states import no_states
 from features.table import Table, table
-from features.tiles import Tiles, kept_tiles, place_of, tile_additions
+from features.tiles import Tiles, kept_tiles, place_of, sent, tile_additions
 from features.totals import Asked, Ladder, set_cells
 from features.windows import DAY, HOUR, TILE_MS
 from tests.features.shared_events import Fact, buckets_of, events_of, facts
@@ -102,6 +106,28 @@ def flat(found: dict[int, Tiles]) -> dict[tuple[int, int, int, str], int]:
         for start, fields in starts.items()
         for field, amount in fields.items()
     }
+
+
+@settings(deadline=None)
+@given(
+    st.integers(0, 2**32), st.sampled_from([0, 1, 20, 700]), st.sampled_from([1, 300]), st.sampled_from(["", "x" * 300])
+)
+def test_what_is_sent_is_what_they_add(seed: int, n: int, items: int, suffix: str) -> None:
+    found = facts(Random(seed), n, T, 40 * DAY * TILE_MS, 3, items)
+    found = [each._replace(lines=tuple((item + suffix, *more) for item, *more in each.lines)) for each in found]
+    packed = packed_additions(SOME, events_of(found), buckets_of(found))
+    read = {bucket: msgspec.msgpack.decode(additions) for bucket, additions in packed.items()}
+    assert {key: int(text) for key, text in flat(read).items()} == flat(additions(*found))
+    assert {bucket: msgspec.msgpack.encode(each) for bucket, each in read.items()} == packed
+
+
+@pytest.mark.parametrize("cents", [0, 9, 10, -10, -9, 2**44, -(2**44), 10**12 - 1, 10**12])
+def test_any_sum_is_sent_to_its_last_digit(cents: int) -> None:
+    spent = table(about("item", total("cents", ORDER, "3d", of="cents")))
+    found = [Fact(ORDER, T, 0, (("a", 1, cents),))] * 3
+    packed = packed_additions(spent, events_of(found), buckets_of(found))[0]
+    assert packed == sent(tile_additions(spent, events_of(found), buckets_of(found))[0])
+    assert str(3 * cents).encode() in packed
 
 
 def test_as_many_tiles_are_kept_as_the_longest_window_reaches_back_from_any_minute() -> None:

@@ -9,8 +9,9 @@ import pytest
 from features.definitions import FEATURES
 from features.events import decode, iso
 from features.offline import EventLog, ItemLog, LoggedEvent, LoggedItem, append_events, append_items
-from features.online import CatalogueStore, Client, connect, generations
+from features.online import CatalogueStore, Client, Merger, connect, generations, item_features
 from features.online.state import meta_key
+from features.profiles import Profile
 from features.table import table
 from pipelines.backfill import (
     catch_up,
@@ -135,6 +136,34 @@ def test_the_same_event_in_two_sources_counts_once(client: Client, log: EventLog
     append_events(log.source("events.b.p1"), 0, 0, 1, [row(0)])
     run(client, log)
     assert views(client, "u:u1") == 1
+
+
+def test_a_correction_from_a_file_counts_at_the_time_it_happened_beside_what_was_live(
+    client: Client, log: EventLog
+) -> None:
+    append_events(log.source("events.a.p1"), 0, 0, 2, [row(0), row(1)])
+    run(client, log)
+    day = 86_400_000
+    sent = {
+        "type": "track",
+        "userId": "u1",
+        "event": "Order Completed",
+        "messageId": "late",
+        "timestamp": iso(T - 5 * day),
+    }
+    order = {"order_id": "o1", "currency": "GBP", "products": [{"product_id": "i1", "price": 3.5}]}
+    raw = json.dumps(sent | {"properties": order}).encode()
+    append_events(log.source("import.b.p1"), 0, 0, 1, [LoggedEvent(0, 0, T, decode(raw, T), False, raw)])
+    run(client, log)
+    profile = Profile([states(client)["u:u1"]])
+    assert profile.features(T + 10, ["views_1h", "since_order", "spend"]) == {
+        "views_1h": 2,
+        "since_order": 5 * day + 10,
+        "spend": {"GBP": 350},
+    }
+    assert profile.features(T + 10, ["orders_24h", "orders_30d"]) == {"orders_24h": 0, "orders_30d": 1}
+    Merger(client, BUCKETS, FEATURES).merge()
+    assert item_features(client, FEATURES, ["i1"], ["item_orders_30d"], T + 10)["i1"] == {"item_orders_30d": 1}
 
 
 def test_a_file_names_items_in_any_event_and_kafka_only_in_orders(client: Client, log: EventLog) -> None:

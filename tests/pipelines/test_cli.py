@@ -154,6 +154,10 @@ def test_the_features_are_listed(tmp_path: Path) -> None:
     assert {"recent_items", "category_affinity", "spend", "last_seen"} <= {feature["name"] for feature in found}
 
 
+def test_a_time_of_the_day_that_is_none_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    refused(kindred(tmp_path, "reconcile", "--at", "25:00"), 2, "03:30")
+
+
 def test_a_command_that_is_interrupted_says_so_and_fails(tmp_path: Path) -> None:
     words = [KINDRED, "simulate", "--events", "5000000", "--output", "shop"]
     process = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True)

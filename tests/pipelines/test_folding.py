@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -9,7 +10,7 @@ from features.decoded import from_events
 from features.errors import Overloaded
 from features.events import Event
 from features.kafka.topics import bucket_of
-from features.online import BucketCommit, StateStore, connect
+from features.online import NO_TILES, BucketCommit, StateStore, connect
 from features.profiles import Profile
 from features.properties import Line, OrderProperties, ProductProperties
 from pipelines.backfill import folder_of
@@ -88,9 +89,9 @@ def test_a_batch_becomes_a_commit_a_bucket_with_states_and_tiles(redis_server: s
     assert duplicate.tolist() == [False, False, True]
     assert [(c.bucket, c.version, c.position, c.next_position) for c in commits] == [(0, 0, 0, 9), (2, 0, 0, 9)]
     assert asked(commits[0].states["u:1"], "event_counts") == {"Product Viewed": 2}
-    assert {*commits[0].tiles[288]} == {T // 300_000, (T + DAY_MS) // 300_000}
+    assert {*msgspec.msgpack.decode(commits[0].tiles)[288]} == {T // 300_000, (T + DAY_MS) // 300_000}
     assert (commits[0].newest, commits[1].newest) == ((T + DAY_MS) // 300_000, 0)
-    assert (commits[1].states, commits[1].tiles) == ({}, {})
+    assert (commits[1].states, commits[1].tiles) == ({}, NO_TILES)
     folder.commit(batch, commits)
     assert folder.positions == {0: 9, 1: 0, 2: 9, 3: 0} == folder.store.positions()
 

@@ -9,6 +9,7 @@ from features.definitions import FEATURES
 from features.events import decode, iso
 from features.offline import EventLog, LoggedEvent, append_events
 from features.online import Client, connect, some_items
+from features.online.tiles import item_key
 from pipelines.backfill import restore_all
 from pipelines.inventory import Row, definitions, distributions
 
@@ -69,8 +70,10 @@ def test_features_of_items_are_looked_at_in_items_and_those_of_all_in_their_one_
 
 
 def test_a_sample_of_items_is_taken_evenly_and_is_no_larger_than_asked(client: Client) -> None:
-    assert some_items(client, FEATURES, 10) == ["i0", "i1"]
-    assert some_items(client, FEATURES, 1) == ["i0"]
+    for item in ("i2", "i3"):
+        client.set(item_key(FEATURES.generation, item), client.get(item_key(FEATURES.generation, "i0")) or b"")
+    assert some_items(client, FEATURES, 10) == ["i0", "i1", "i2", "i3"]
+    assert some_items(client, FEATURES, 2) == ["i0", "i2"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """Adding a feature is one line: it is then live, in training frames, listed, and folded beside the old ones."""
 
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +20,7 @@ from features.table import Table, table
 from pipelines.backfill import restore_all
 from pipelines.inventory import definitions, distributions
 
+ROOT = Path(__file__).parents[2]
 T = 1_767_225_600_000
 BUCKETS = 8
 LINE = count("shares_7d", "Product Shared", "7d", description="Products shared in 7 days")
@@ -59,6 +63,36 @@ def test_a_line_more_is_found_online_offline_and_in_the_list(client: Client, dat
     assert (listed["definition"], listed["unit"], listed["owner"]) == ("sum of Product Shared 7d", "events", "kindred")
     (told,) = distributions(client, BUCKETS, longer, [listed], 10, T + 1_000)
     assert (told["coverage"], told["distribution"]) == ("100.0%", "3 .. 3 .. 3")
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    """A copy of what the command needs, to be edited."""
+    for folder in ("features", "pipelines"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def with_a_line(house: Path, line: str) -> "subprocess.CompletedProcess[str]":
+    """What `kindred features` says once there is a line more in the file."""
+    definitions = house / "features" / "definitions.py"
+    before = "CUSTOMER: tuple[Feature, ...] = (\n"
+    assert before in definitions.read_text()
+    definitions.write_text(definitions.read_text().replace(before, f"{before}    {line}\n"))
+    words = [sys.executable, "-m", "pipelines.cli", "features", "--json"]
+    return subprocess.run(words, cwd=house, capture_output=True, text=True, timeout=240, check=False)
+
+
+def test_a_line_in_the_file_is_all_that_the_list_needs(house: Path) -> None:
+    done = with_a_line(house, 'count("shares_7d", "Product Shared", "7d", description="Products shared in 7 days"),')
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)[0]["name"] == "shares_7d"
+
+
+def test_a_wrong_line_is_refused_in_one_line_with_where_and_why(house: Path) -> None:
+    done = with_a_line(house, 'count("shares_7d", "Product Sharred", "7d"),')
+    said = "kindred: feature shares_7d: there is no event 'Product Sharred'; features/events.py lists them\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
 
 
 def test_a_line_more_is_a_generation_of_its_own_and_the_old_one_serves_until_readers_go_over(

@@ -1,6 +1,8 @@
 """Reconciliation finds every kind of difference, repairs it, and leaves alone what is right."""
 
 import json
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from features.profiles import Profile
 from features.tiles import place_of
 from pipelines.backfill import restore_source
 from pipelines.reconcile import Report, keep_report, reconcile
+from tests.pipelines.stream_world import World
+from tests.pipelines.traffic import ARRIVED
 
 T = 1_767_225_600_000
 BUCKETS = 8
@@ -154,6 +158,28 @@ def test_a_bucket_goes_on_after_its_tiles_were_repaired(client: Client, log: Eve
     found = compare(client, log)
     assert (found.wrong, found.items) == (0, 0)
     assert item_views(client) == 14
+
+
+def test_in_the_midst_of_traffic_nothing_is_wrong(world: World) -> None:
+    found: list[Report] = []
+    over = threading.Event()
+
+    def look() -> None:
+        client, log = connect(world.settings.redis), EventLog(world.settings.data)
+        while not over.is_set():
+            found.append(reconcile(client, log, world.settings.buckets, FEATURES, ARRIVED, repair=False))
+
+    world.pour(seed=90, count=600)
+    thread = threading.Thread(target=look)
+    thread.start()
+    world.pump(batch=30)
+    until = time.monotonic() + 120
+    while not (found and found[-1].customers) and time.monotonic() < until:
+        time.sleep(0.05)
+    over.set()
+    thread.join()
+    assert found[-1].customers > 20
+    assert {(report.wrong, report.items) for report in found} == {(0, 0)}
 
 
 def test_events_that_the_state_is_not_to_reflect_yet_are_no_difference(client: Client, log: EventLog) -> None:

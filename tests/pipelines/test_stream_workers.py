@@ -5,6 +5,7 @@ import random
 import signal
 from typing import Any
 
+import psutil
 import pytest
 
 from features.events import decode
@@ -97,6 +98,25 @@ def test_processes_that_end_at_every_exact_place_in_turn_are_followed_exactly(ei
     either_world.worker()
     either_world.caught_up()
     either_world.assert_exact()
+
+
+@pytest.mark.slow
+def test_workers_that_one_command_started_share_the_work_are_replaced_and_end_with_it(world: World) -> None:
+    command = world.worker("pipelines.cli", "stream", "--workers", "2")
+    with world.flowing(seed=31, count=3_000):
+        world.until(lambda: len(read_reports(world.client)) == 2)
+        lifelines = psutil.Process(command.pid).children()
+        (victim,) = lifelines[0].children()
+        victim.kill()
+        world.moved(300)
+        world.until(lambda: psutil.Process(command.pid).children() != lifelines)
+    world.caught_up(90)
+    world.assert_exact()
+    family = psutil.Process(command.pid).children(recursive=True)
+    assert len(family) >= 4
+    command.terminate()
+    assert command.wait(60) == 0
+    assert psutil.wait_procs(family, timeout=60)[1] == []
 
 
 def test_a_worker_tells_about_itself_and_ends_in_order_when_it_is_asked_to(world: World) -> None:

@@ -35,6 +35,7 @@ class Shop:
     def __init__(self) -> None:
         self.url = ""
         self.broken = False
+        self.away: set[str] = set()  # paths that alone fail
         self.degraded: list[str] = []
         self.events: list[dict[str, Any]] = []
         self.told: list[dict[str, Any]] = []  # what became of slates, which moves nothing here
@@ -109,7 +110,7 @@ class Shop:
         return {"kind": "because_you_viewed", "item_id": liked} if liked and liked != item else {"kind": "trending"}
 
     async def answer(self, request: Request) -> Response:
-        if self.broken:
+        if self.broken or request.url.path in self.away:
             return JSONResponse({"error": {"code": "unavailable", "message": "Redis is away.", "field": None}}, 503)
         body = await request.json() if request.method == "POST" else {}
         self.bodies.append(body)

@@ -245,6 +245,23 @@ def test_what_trends_depends_on_the_context(engine: Engine) -> None:
     assert items(ask(engine, Profiles(), history=(), n=1, context={"device": "ios"})) == "b"
 
 
+@pytest.mark.parametrize(("said", "first"), [
+    ({}, "b"),
+    ({"device": "desktop"}, "b"),
+    ({"country": "FR"}, "a"),
+    ({"locale": "fr-FR"}, "a"),
+])  # fmt: skip
+def test_who_says_no_country_is_shown_what_trends_where_they_were_seen_last(
+    engine: Engine, said: dict[str, str], first: str
+) -> None:
+    lists = {EVERYBODY: [("a", 60.0), ("b", 40.0)], "country:GB": [("b", 300.0), ("c", 100.0)]}
+    engine.follower.state = replace(state({}, SHOP), champion=None, trending=Trends(lists))
+    seen = profile({"type": "page", "userId": "u", "messageId": "m", "timestamp": "2026-01-01T00:00:00Z",
+                    "receivedAt": "2026-01-01T00:00:00Z", "context": {"location": {"country": "gb"}}})  # fmt: skip
+    assert items(ask(engine, Profiles(seen), user_id="u", n=1, context=said)) == first
+    assert items(ask(engine, Profiles(None), user_id="u", n=1, context=said)) == "a"
+
+
 def test_rules_hold_in_the_placement_of_the_request(engine: Engine) -> None:
     hero = Pin(name="hero", item_id="d", position=1, placements=frozenset({"home"}))
     engine.follower.state = replace(engine.follower.state, actions=(hero,))

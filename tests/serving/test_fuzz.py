@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from serving.handlers import ROUTES
+from serving.schema import Parameters
 from tests.serving.world import Json, World, bearer
 
 PATHS = sorted(path for method, path in ROUTES if method == "POST")
-DOCUMENTED = ("/rank", "/recommend", "/similar")
+DOCUMENTED = (("/rank", "POST"), ("/recommend", "GET"), ("/recommend", "POST"), ("/similar", "POST"))
 CALM = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 NAMES = (
     "user_id", "anonymous_id", "n", "placement", "item_id", "item_ids", "history", "context", "filter", "exclude",
@@ -55,6 +56,12 @@ def test_no_body_makes_the_service_fail(shop: World, path: str, body: bytes) -> 
     check(send(shop, path, body))
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=CALM)
+@given(asked=st.lists(st.tuples(st.sampled_from(NAMES) | st.text(max_size=5), st.text(max_size=20)), max_size=8))
+def test_no_parameters_make_the_service_fail(shop: World, asked: list[tuple[str, str]]) -> None:
+    check(shop.client.get("/recommend", params=asked, headers=bearer(shop.secret)))
+
+
 @pytest.mark.slow
 @settings(max_examples=1_500, deadline=None, suppress_health_check=CALM)
 @given(path=st.sampled_from(PATHS), body=bodies, encoding=st.sampled_from(["", "gzip", "br"]))
@@ -74,7 +81,8 @@ def conforms(shop: World, document: Any, data: st.DataObject) -> None:
 
     It can't say all that a request must be (who it is for, which years a time may lie in), so a 400 is well too.
     """
-    case = data.draw(document[data.draw(st.sampled_from(DOCUMENTED))]["POST"].as_strategy())
+    path, method = data.draw(st.sampled_from(DOCUMENTED))
+    case = data.draw(document[path][method].as_strategy())
     case.call_and_validate(
         base_url=str(shop.client.base_url),
         headers=bearer(shop.secret),
@@ -82,7 +90,14 @@ def conforms(shop: World, document: Any, data: st.DataObject) -> None:
     )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=CALM)
+def test_the_document_describes_every_call_for_slates(document: Any) -> None:
+    described = {(each.ok().path, each.ok().method.upper()) for each in document.get_all_operations()}
+    assert set(DOCUMENTED) <= described
+    named = {parameter["name"] for parameter in document.raw_schema["paths"]["/recommend"]["get"]["parameters"]}
+    assert named == set(Parameters.__struct_fields__)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=CALM)
 @given(data=st.data())
 def test_requests_that_the_document_allows_get_answers_that_it_describes(
     shop: World, document: Any, data: st.DataObject

@@ -182,6 +182,29 @@ def test_answers_count_for_clicks_once_they_are_old_enough_and_later_clicks_do_n
     }  # fmt: skip
 
 
+def test_what_a_worker_without_slates_hears_counts_where_slates_are_answered(
+    guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trying(guard)
+    tracking = Guard(guard.follower, clock=lambda: 0.0)
+    tracking._judges = False
+    tracking.note(event("Product Clicked", OUT, answer(guard, IN)))
+    tracking.note(event("Order Completed", OUT))
+
+    def away(*_: Any) -> None:
+        raise redis.ConnectionError("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TrialCounts, "hand", away)
+        with pytest.raises(redis.ConnectionError):
+            asyncio.run(tracking.watch())
+    asyncio.run(tracking.watch())
+    assert not tracking.tally.rewards
+    for _ in range(2):
+        asyncio.run(guard.watch())
+    assert kept(guard) == {"canary:answers": 1, "canary:clicks": 1, "champion:orders": 1}
+
+
 def test_an_order_counts_for_the_slate_that_it_names_else_for_the_arm_of_who_made_it(guard: Guard) -> None:
     trying(guard)
     named = event("Order Completed", OUT, answer(guard, IN))

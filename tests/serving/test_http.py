@@ -103,7 +103,8 @@ def test_an_answer_is_json() -> None:
 
 
 def test_a_preflight_allows_the_page_that_asks_and_no_cookies() -> None:
-    headers = preflight("https://shop.example").headers
+    headers = preflight("https://shop.example", "GET, POST").headers
+    assert headers["access-control-allow-methods"] == "GET, POST"
     assert headers["access-control-allow-origin"] == "https://shop.example"
     assert headers["vary"] == "Origin"
     assert "access-control-allow-credentials" not in headers

@@ -203,6 +203,14 @@ def test_no_customers_and_an_empty_slate_are_explained(page: Page, shop: Shop) -
     expect(page.locator("#empty")).to_contain_text("Nothing to recommend")
 
 
+def test_a_slate_is_shown_where_customers_can_neither_be_listed_nor_read(page: Page, shop: Shop) -> None:
+    shop.away, shop.degraded = {"/demo/customers", "/demo/profile"}, ["profile"]
+    page.goto("/#user_id=c000001")
+    expect(page.locator("#grid .card")).to_have_count(12)
+    expect(page.locator("#degraded li")).to_contain_text("The live profile is away")
+    expect(page.get_by_role("alert")).to_contain_text("Redis is away.")
+
+
 def test_what_an_answer_had_to_do_without_is_a_visible_notice(page: Page, shop: Shop) -> None:
     shop.degraded = ["model", "moon"]
     page.goto("/")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.events import iso
-from tests.serving.world import Json, World, bearer, error, eventually, ids, now, ok, promoted, train
+from tests.serving.world import Json, World, any_item, bearer, error, eventually, ids, now, ok, promoted, train
 
 BUILT_IN = {"/livez", "/healthz", "/docs.json", "/schema.json"}
 
@@ -39,11 +39,6 @@ def permits(asked: Json, item: Json) -> bool:
     cheap = limits.get("max_price") is None or item.get("price", 1e12) <= limits["max_price"]
     wanted = not limits.get("category") or item.get("category") in limits["category"]
     return cheap and wanted and item.get("in_stock", True) and item["item_id"] not in asked.get("exclude", ())
-
-
-def any_item(shop: World) -> Json:
-    """Some item in stock."""
-    return next(item for item in shop.items.values() if item.get("in_stock", True) and item.get("price"))
 
 
 def test_a_slate_has_the_shape_of_the_contract(shop: World) -> None:

@@ -166,6 +166,21 @@ def test_a_page_of_another_site_may_track_with_a_write_key(shop: World, customer
     assert refused.headers["access-control-allow-origin"] == FOREIGN["Origin"]
 
 
+def test_a_page_of_another_site_may_ask_for_slates_by_either_method(shop: World) -> None:
+    for path, methods in (("/recommend", "POST, GET"), ("/rank", "POST"), ("/similar", "POST")):
+        preflight = shop.client.options(path, headers={**FOREIGN, "Access-Control-Request-Method": "GET"})
+        assert (preflight.status_code, preflight.headers["access-control-allow-methods"]) == (204, methods)
+    told = shop.client.get("/recommend?anonymous_id=a", headers={**FOREIGN, **bearer(shop.write)})
+    assert ok(told)["items"]
+    assert told.headers["access-control-allow-origin"] == FOREIGN["Origin"]
+
+
+@pytest.mark.parametrize("path", ["/webhooks/mlflow", "/metrics", "/readyz", "/demo/items", "/nothing"])
+def test_no_page_of_another_site_may_read_what_is_none_of_its_business(shop: World, path: str) -> None:
+    assert shop.client.options(path, headers=FOREIGN).status_code in {404, 405}
+    assert "access-control-allow-origin" not in shop.client.get(path, headers=FOREIGN).headers
+
+
 def test_an_item_that_is_wrong_is_named_and_none_is_taken(shop: World) -> None:
     rows: list[Json] = [{"item_id": f"half-{number}", "category": "half", "price": 1} for number in range(4)]
     rows[3]["price"] = "cheap"

@@ -185,6 +185,11 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
+def any_item(shop: World) -> Json:
+    """Some item in stock."""
+    return next(item for item in shop.items.values() if item.get("in_stock", True) and item.get("price"))
+
+
 def ids(slate: Json) -> list[str]:
     """The items of a slate, best first."""
     return [entry["item_id"] for entry in slate["items"]]

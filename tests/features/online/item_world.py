@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
+from features.compiled import packed_additions
 from features.feature import about, count, ratio, total
-from features.online import BucketCommit, Client, Merger, StateStore, connect, item_features
+from features.online import NO_TILES, BucketCommit, Client, Merger, StateStore, connect, item_features
 from features.online.batch import primaries
 from features.online.tiles import item_key
 from features.table import Table, table
-from features.tiles import kept_tiles, tile_additions
+from features.tiles import kept_tiles
 from features.windows import DAY, TILE_MS
 from tests.features.shared_events import Fact, buckets_of, counted, events_of
 
@@ -40,12 +41,12 @@ class World:
 
     def commit(self, found: Sequence[Fact]) -> None:
         self.known += found
-        added = tile_additions(self.table, events_of(found), buckets_of(found))
+        added = packed_additions(self.table, events_of(found), buckets_of(found))
         versions = self.store.read({bucket: [] for bucket in range(BUCKETS)})
         commits = []
         for bucket, position in self.positions.items():
             newest = max((fact.time // TILE_MS for fact in found if fact.bucket == bucket), default=0)
-            tiles = added.get(bucket, {})
+            tiles = added.get(bucket, NO_TILES)
             commits.append(BucketCommit(bucket, versions[bucket][0], position, position + 1, {}, tiles, newest))
             self.positions[bucket] += 1
         assert self.store.commit(commits) == []

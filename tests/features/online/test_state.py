@@ -8,9 +8,10 @@ import redis
 from redis.cluster import RedisCluster
 
 from features.errors import Fenced, Rewound
-from features.online import BucketCommit, Client, StateStore, Tiles, connect
+from features.online import BucketCommit, Client, StateStore, connect
 from features.online.batch import Batch, primaries
 from features.online.state import bucket_of_customer, meta_key, prefix_of, state_key, tile_key
+from features.tiles import Tiles, sent
 
 BUCKETS = 4
 GEN = "0123ab"
@@ -23,7 +24,7 @@ def store_of(url: str, source: str = "events.a.p4", keep: dict[int, int] = KEEP)
 
 def commit(version: int, position: int, end: int, tiles: Tiles | None = None, **states: bytes) -> BucketCommit:
     newest = max((start for starts in (tiles or {}).values() for start in starts), default=0)
-    return BucketCommit(0, version, position, end, states, tiles or {}, newest)
+    return BucketCommit(0, version, position, end, states, sent(tiles or {}), newest)
 
 
 def meta(client: Client, bucket: int = 0) -> dict[bytes, bytes]:

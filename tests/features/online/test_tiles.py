@@ -20,6 +20,7 @@ from features.online import tiles as module
 from features.online.batch import primaries
 from features.online.state import CHANGES, prefix_of
 from features.online.tiles import Fields, item_key
+from features.tiles import sent
 from features.totals import Ladder, Sums
 from features.windows import TILE_MS
 from tests.features.online.item_world import BUCKETS, DAY_MS, ORDER, SMALL, T, World, view
@@ -168,7 +169,7 @@ def test_a_rebuild_in_parts_is_the_same(redis_url: str, monkeypatch: pytest.Monk
 
 def test_a_sum_that_can_hold_no_more_stops_nothing(redis_url: str) -> None:
     world = World(redis_url)
-    tiles = {1: {T // TILE_MS: {"1:i0": 2**62}}}
+    tiles = sent({1: {T // TILE_MS: {"1:i0": 2**62}}})
     for position in range(3):
         assert world.store.commit([BucketCommit(0, position, position, position + 1, {"u:1": b"x"}, tiles, 1)]) == []
     assert world.store.positions()[0] == 3

@@ -1,10 +1,14 @@
 """Variety: shares of categories, and rotation of what is shown in vain."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from features.items import Item
-from serving.decide.diversity import GRACE, rotated, spread
+from serving.decide.diversity import rotated, spread
 from serving.decide.limits import Limits, Where
 from serving.decide.pool import Candidate
 from serving.decide.question import question
@@ -12,6 +16,7 @@ from serving.decide.state import Policy, State
 from tests.serving.decide.fake import asks, state
 
 CATEGORIES = {"a": "x", "b": "x", "c": "x", "d": "y", "e": "", "f": ""}
+GRACE = Policy().grace
 SHOP = {item_id: Item(item_id=item_id, category=category) for item_id, category in CATEGORIES.items()}
 
 
@@ -55,3 +60,40 @@ def test_what_was_shown_in_vain_moves_down_a_place_for_each_time_too_many() -> N
 
 def test_what_the_customer_turned_to_was_not_shown_in_vain() -> None:
     assert order(rotated(question(State(), asks("a", listed={"a": 99})), pool("abc"))) == "abc"
+
+
+def test_a_policy_without_grace_moves_nothing_down() -> None:
+    still = replace(state(), policy=Policy(grace=0))
+    assert order(rotated(question(still, asks(listed={"a": 99})), pool("abc"))) == "abc"
+    sooner = replace(state(), policy=Policy(grace=1))
+    assert order(rotated(question(sooner, asks(listed={"a": 2})), pool("abc"))) == "bac"
+
+
+POOLS = st.permutations(sorted(CATEGORIES)).map(lambda ids: ids[:5]) | st.permutations(sorted(CATEGORIES))
+
+
+@given(ids=POOLS, n=st.integers(1, 7), share=st.sampled_from([0.01, 0.3, 0.5, 0.9]))
+def test_no_category_has_more_than_its_share_while_another_has_something_left(
+    ids: list[str], n: int, share: float
+) -> None:
+    found = [candidate.item_id for candidate in spread(question(shared(share), asks(n=n)), pool(ids))]
+    assert sorted(found) == sorted(ids)
+    most = max(1, -int(-share * n // 1))
+    taken = Counter(CATEGORIES[item_id] for item_id in found[:n])
+    over = {category for category, count in taken.items() if category and count > most}
+    others = [item_id for item_id in found[n:] if not CATEGORIES[item_id] or taken[CATEGORIES[item_id]] < most]
+    assert not (over and others)
+    for kept in (CATEGORIES[item_id] for item_id in ids):  # within a category the order stays
+        assert [each for each in found if CATEGORIES[each] == kept] == [
+            each for each in ids if CATEGORIES[each] == kept
+        ]
+
+
+@given(ids=POOLS, listed=st.dictionaries(st.sampled_from(sorted(CATEGORIES)), st.integers(0, 9)))
+def test_what_was_shown_in_vain_never_moves_up_past_what_was_not(ids: list[str], listed: dict[str, int]) -> None:
+    found = [candidate.item_id for candidate in rotated(question(state(), asks(listed=listed)), pool(ids))]
+    assert sorted(found) == sorted(ids)
+    for first in ids:
+        for second in ids[ids.index(first) + 1 :]:
+            if listed.get(first, 0) <= max(GRACE, listed.get(second, 0)):
+                assert found.index(first) < found.index(second)
