@@ -24,7 +24,7 @@ def serve_command(settings: Settings, host: str, port: int, workers: int) -> tup
     command = [sys.executable, "-P", "-m", "bentoml", "serve", "serving.service:service"]
     command += ["--host", host, "--port", str(port), "--working-dir", str(ROOT)]
     quiet = {
-        "BENTOML_HOME": str(settings.data / "bentoml"),
+        "BENTOML_HOME": str(settings.data / "bentoml" / str(port)),  # a service that starts empties the metrics there
         "BENTOML_DO_NOT_TRACK": "true",
         "BENTOML_CONFIG_OPTIONS": f"services.kindred.workers={workers}",
         "OMP_NUM_THREADS": "1",  # of the libraries that are loaded after the service has limited the others

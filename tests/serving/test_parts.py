@@ -46,6 +46,8 @@ def test_a_service_of_one_part_answers_that_one_and_is_ready_without_the_other(
             assert ok(tracked) == {"success": True}
             assert error(slate, 404)
             eventually(lambda: shop.recommend(user_id=customer)["as_of"], bool)
+            assert "kindred_events_total" in client.get(f"{url}/metrics").text
         else:
             assert error(tracked, 404)
             assert len(ok(slate)["items"]) == 10
+        assert "kindred_swaps_total" in shop.client.get("/metrics").text  # the service beside it keeps its own

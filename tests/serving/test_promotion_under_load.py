@@ -78,23 +78,24 @@ def test_a_customer_has_one_arm_of_a_canary_at_every_worker_until_it_ends(shop: 
     assert {one for each in arms(shop).values() for one in each} == {("", CHAMPION)}
 
 
-def test_a_canary_whose_customers_click_on_nothing_is_rolled_back(shop: World, registry: Registry) -> None:
+def test_a_canary_whose_customers_buy_nothing_is_rolled_back(shop: World, registry: Registry) -> None:
     begin_canary(registry, registry.get("als", TRIED), entry("canary", 0.5))
     tell(shop)
     found = eventually(lambda: arms(shop), split, PATIENCE_S)
     pleased = [name for name, (arm,) in found.items() if arm == ("champion", CHAMPION)]
 
-    def ask_and_click() -> bool:
+    def ask_and_buy() -> bool:
         for name in NAMES:
             slate = ok(shop.post("/recommend", {"user_id": name}))
             if name in pleased:
-                shop.view(name, slate["items"][0]["item_id"], "Product Clicked")
+                order = {"order_id": slate["request_id"], "currency": "GBP", "request_id": slate["request_id"]}
+                shop.track(userId=name, event="Order Completed", properties=order)
         return registry.alias("als", CANARY) is None
 
-    eventually(ask_and_click, bool, PATIENCE_S)
+    eventually(ask_and_buy, bool, PATIENCE_S)
     last = trail(registry.get("als", TRIED))[-1]
     assert (last.action, last.who) == ("automatic rollback", "kindred (automatic)")
-    assert [gate.gate for gate in last.gates if not gate.passed] == ["clicks"]
+    assert [gate.gate for gate in last.gates if not gate.passed] == ["orders"]
     follow(shop, CHAMPION)
 
 

@@ -62,8 +62,8 @@ def test_without_a_shadow_nothing_is_decided_again() -> None:
 
 
 def test_only_one_comparison_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shadow_module, "DELAY_S", 0.02)
-    assert counted(shadowed(), 3 * EVERY)["shadow:known:9:5"]["shadow:answers"] == 1
+    monkeypatch.setattr(shadow_module, "DELAY_S", 0.5)
+    assert counted(shadowed(), 3 * EVERY, lambda: 1.0)["shadow:known:9:5"]["shadow:answers"] == 1
 
 
 def test_a_shadow_that_fails_is_counted_and_costs_nobody_anything(monkeypatch: pytest.MonkeyPatch) -> None:
