@@ -6,38 +6,33 @@ chosen on validation (benchmarks/quality.md, "On a GPU"). On a card it takes min
 
 import argparse
 from pathlib import Path
-from unittest.mock import patch
 
 import pandas as pd
 
 from models import blend
 from models.contracts import Model
-from models.sasrec.model import SasRec, SasRecConfig
 from training import datasets, evaluation, splits
 
 MEMBERS = ("graph_filter", "als", "session_knn", "sasrec")
 KS = (10, 20)
 
 
-def large(device: str) -> type[SasRec]:
-    """A sasrec whose defaults are three networks of 128 dimensions, trained long."""
-    chosen = SasRecConfig(
-        embedding_size=128,
-        dropout=0.5,
-        learning_rate=0.001,
-        steps=20_000,
-        epochs=300,
-        patience=10,
-        members=3,
-        full_softmax_up_to=20_000,
-        device=device,
-    )
+SETTINGS = {
+    "embedding_size": 128,
+    "dropout": 0.5,
+    "learning_rate": 0.001,
+    "steps": 20_000,
+    "epochs": 300,
+    "patience": 10,
+    "members": 3,
+    "full_softmax_up_to": 20_000,
+}
 
-    class Large(SasRec):
-        def __init__(self, config: SasRecConfig | None = None, seed: int = 0) -> None:
-            super().__init__(config or chosen, seed)
 
-    return Large
+def mixture(device: str, seed: int) -> blend.Blend:
+    """A blend whose sasrec is three networks of 128 dimensions, trained long."""
+    said = tuple(f"sasrec.{name}={value}" for name, value in SETTINGS.items())
+    return blend.Blend(blend.BlendConfig(members=MEMBERS, member_settings=said, device=device), seed)
 
 
 def main() -> None:
@@ -51,10 +46,9 @@ def main() -> None:
     split = splits.leave_last_out(datasets.checked(rows), "strict")
     learned = datasets.interactions(split.fit)
     asked = evaluation.question(split, learned.items, mask=True)
-    with patch.dict(blend.MEMBERS, sasrec=large(given.device)):
-        mixture = blend.Blend(blend.BlendConfig(members=MEMBERS), given.seed).fit(learned)
-    print("weights", {name: round(weight, 2) for name, weight in mixture.facts.items()})
-    every: dict[str, Model] = {"blend": mixture, **mixture.members}
+    fitted = mixture(given.device, given.seed).fit(learned)
+    print("weights", {name: round(weight, 2) for name, weight in fitted.facts.items()})
+    every: dict[str, Model] = {"blend": fitted, **fitted.members}
     for name, model in every.items():
         found = evaluation.judge(evaluation.slates(model, [asked], max(KS))[0], asked, KS).metrics
         print(f"{name:14} HR@10 {found['hr@10']:.4f}  NDCG@10 {found['ndcg@10']:.4f}", flush=True)

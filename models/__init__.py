@@ -1,11 +1,10 @@
 """Mathematics over arrays: a file per model, in rooms by kind, each with its line here; trained files are in MLflow."""
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from features.errors import BadInput, BrokenArtifact
-from models import artifacts
+from models import artifacts, fields
 from models.als import Als
 from models.blend import Blend
 from models.contracts import Model
@@ -47,7 +46,7 @@ def create(name: str, seed: int = 0, params: Mapping[str, object] | None = None)
     if name not in MODELS:
         raise BadInput(f"there is no model {name!r}; known ones: {', '.join(MODELS)}", "model")
     kind = MODELS[name]
-    known = [field.name for field in fields(kind.settings)]
+    known = fields.defaults(kind.settings)
     for given in params or {}:
         if given not in known:
             raise BadInput(f"{name} has no parameter {given!r}; known ones: {', '.join(known)}", given)
@@ -60,22 +59,29 @@ def placed(name: str, device: str, params: Mapping[str, object] | None = None) -
     Args:    name: of any model, also one that is not of slates.
     """
     kind = MODELS.get(name)
-    known = () if kind is None else [field.name for field in fields(kind.settings)]
+    known = {} if kind is None else fields.defaults(kind.settings)
     return {**(params or {}), **({"device": device} if "device" in known else {})}
+
+
+def chosen(words: Sequence[str]) -> dict[str, dict[str, object]]:
+    """Parameters of models as somebody types them, by model: `als.embedding_size=64`, `blend.sasrec.members=3`.
+
+    Raises:  BadInput: naming what isn't of this form, or what there isn't.
+    """
+    found = fields.chosen(words, {name: kind.settings for name, kind in MODELS.items()})
+    for name, params in found.items():
+        create(name, params=params)  # a blend reads what is said of its members
+    return found
 
 
 def parameters(name: str, logged: Mapping[str, str]) -> dict[str, object]:
     """The fields of a model's configuration from their texts, as a registry keeps them; others are left out."""
-    found: dict[str, object] = {}
-    for field in fields(MODELS[name].settings):
-        kind = type(field.default)
-        if field.name in logged and kind in {int, float, str}:
-            found[field.name] = kind(logged[field.name])
-        elif field.name in logged and kind is bool:
-            found[field.name] = logged[field.name] == "True"
-        elif field.name in logged and kind is tuple:
-            found[field.name] = tuple(logged[field.name].split(","))
-    return found
+    settings = MODELS[name].settings
+    return {
+        field: fields.typed(settings, field, logged[field], name)
+        for field in fields.defaults(settings)
+        if field in logged
+    }
 
 
 def facts_of(folder: Path) -> dict[str, float]:

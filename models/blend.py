@@ -15,6 +15,7 @@ from models import artifacts
 from models.als import Als
 from models.arrays import Csr, Float32, Int32, Mask
 from models.contracts import Model, Progress, Slates
+from models.fields import MEMBER_SETTINGS, chosen, defaults
 from models.histories import Histories, History
 from models.holdout import hold_out
 from models.interactions import IdMap, Interactions
@@ -37,6 +38,8 @@ MEMBERS: dict[str, type[Model]] = {
 COSTLY = frozenset({"sasrec"})
 REFIT_FROM = 0.05  # a costly member is fitted again only where at least this share of the events was kept aside
 NEEDS_ORDER = frozenset({"sasrec", "session_knn"})
+LISTS = ("members", MEMBER_SETTINGS)
+ADDED = {MEMBER_SETTINGS: "", "device": "cpu"}  # what a blend that was stored before there were these had
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ class BlendConfig:
     than `least` of all is dropped before the rest is fitted again on everything.
 
     `users` at most give a `share` of their events (or their last visit) to learn the weights from; for each of them the
-    best `candidates` of every member compete.
+    best `candidates` of every member compete. `member_settings` are fields of members where they aren't the defaults,
+    such as `sasrec.members=3`; `device` is where members are trained that can be trained on several.
     """
 
     members: tuple[str, ...] = ("graph_filter", "ease", "als", "session_knn", "sasrec", "trending")
@@ -53,6 +57,8 @@ class BlendConfig:
     share: float = 0.2
     candidates: int = 100
     least: float = 0.02
+    member_settings: tuple[str, ...] = ()
+    device: str = "cpu"
 
 
 class Blend:
@@ -64,6 +70,7 @@ class Blend:
     def __init__(self, config: BlendConfig | None = None, seed: int = 0) -> None:
         self._config = config or BlendConfig()
         self._seed = seed
+        self._given = _given(self._config)
         self._members: dict[str, Model] = {}
         self._weights: dict[str, float] = {}
 
@@ -82,7 +89,8 @@ class Blend:
     @property
     def params(self) -> dict[str, float | int | str]:
         """Its configuration and seed."""
-        return {**asdict(self._config), "members": ",".join(self._config.members), "seed": self._seed}
+        texts = {name: ",".join(getattr(self._config, name)) for name in LISTS}
+        return {**asdict(self._config), **texts, "seed": self._seed}
 
     @property
     def facts(self) -> dict[str, float]:
@@ -103,9 +111,7 @@ class Blend:
         enough = config.least * sum(weights[name] for name in names)
         kept = [name for name in names if weights[name] >= enough]
         again = names if held.share >= REFIT_FROM else [name for name in names if name not in COSTLY]
-        self._members = {
-            name: MEMBERS[name](seed=self._seed).fit(interactions) if name in again else members[name] for name in kept
-        }
+        self._members = {name: self._made(name).fit(interactions) if name in again else members[name] for name in kept}
         self._weights = {name: weight for name, weight in weights.items() if name in kept or name in AGAIN}
         steps.finish()
         return self
@@ -158,8 +164,10 @@ class Blend:
         """The mixture as it was saved."""
         params, items, _ = artifacts.read(folder, cls.name, {})
         try:
-            given = {key: params[key] for key in asdict(BlendConfig()) if key != "members"}
-            model = cls(BlendConfig(members=tuple(params["members"].split(",")), **given), int(params["seed"]))
+            known = {**ADDED, **params}
+            given = {key: known[key] for key in asdict(BlendConfig())}
+            given |= {key: tuple(part for part in known[key].split(",") if part) for key in LISTS}
+            model = cls(BlendConfig(**given), int(params["seed"]))
             model._weights = {str(name): float(weight) for name, weight in params["weights"].items()}
             names = [name for name in model._weights if name not in AGAIN]
             model._members = {name: MEMBERS[name].load(folder / name) for name in names}
@@ -179,9 +187,29 @@ class Blend:
     def _fitted(self, names: list[str], interactions: Interactions, steps: "_Steps") -> dict[str, Model]:
         fitted = {}
         for name in names:
-            fitted[name] = MEMBERS[name](seed=self._seed).fit(interactions)
+            fitted[name] = self._made(name).fit(interactions)
             steps.step()
         return fitted
+
+    def _made(self, name: str) -> Model:
+        kind = MEMBERS[name]
+        return kind(kind.settings(**self._given.get(name, {})), self._seed)
+
+
+def _given(config: BlendConfig) -> dict[str, dict[str, object]]:
+    """The fields of each member that aren't as in production.
+
+    Raises:  BadInput: a member or a field that there isn't.
+    """
+    for name in config.members:
+        if name not in MEMBERS:
+            raise BadInput(f"blend has no member {name!r}; known ones: {', '.join(MEMBERS)}", "members")
+    settings = {name: kind.settings for name, kind in MEMBERS.items()}
+    given = chosen(config.member_settings, settings)
+    for name, kind in settings.items():
+        if "device" in defaults(kind):
+            given[name] = {"device": config.device, **given.get(name, {})}
+    return given
 
 
 class _Steps:

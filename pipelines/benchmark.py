@@ -9,9 +9,10 @@ from pathlib import Path
 from features.errors import BadInput
 from models import create, placed
 from models.contracts import Model
+from models.spaces import SPACES
 from models.trending import Trending, TrendingConfig
 from pipelines.benchmark_input import read
-from pipelines.benchmark_options import BASELINES, Options
+from pipelines.benchmark_options import Options
 from pipelines.benchmark_runs import Arena, Measured, compared, measured
 from pipelines.imports import columns
 from training import datasets, splits
@@ -74,8 +75,8 @@ def benchmark(
     arena = arena_of(split, options, categories)
     found: dict[str, Measured] = {}
     for name in options.named:
-        make, own = _maker(name, options.device), arena
-        if options.tune and name not in BASELINES:
+        make, own = _maker(name, options), arena
+        if options.tune and name in SPACES:
             best = _tuned(name, split, options, progress, tuning or Tuning())
             make = _tuned_maker(name, best)
             own = arena if best.weights is None else arena_of(weighed(split, best.weights), options, categories)
@@ -104,11 +105,15 @@ def arena_of(split: splits.Split, options: Options, categories: Mapping[str, str
     return Arena.of(split, options.masked, options.protocol != "prefixes", options.ks, categories)
 
 
-def _maker(name: str, device: str) -> Callable[[int], Model]:
+def _maker(name: str, options: Options) -> Callable[[int], Model]:
     """A baseline is a model with one of its ideas switched off: popularity is what trends over all time."""
     if name == "popularity":
         return lambda seed: Trending(TrendingConfig(half_life_days=math.inf), seed)
-    return lambda seed: create(name, seed, placed(name, device))
+    return lambda seed: create(name, seed, _given(name, options))
+
+
+def _given(name: str, options: Options) -> dict[str, object]:
+    return placed(name, options.device, options.settings.get(name))
 
 
 def _tuned_maker(name: str, best: Tuned) -> Callable[[int], Model]:
@@ -119,7 +124,7 @@ def _tuned(name: str, split: splits.Split, options: Options, progress: Told | No
     aside = validation(split, options.protocol, options.holdout_ms, options.target, options.seed)
     told = None if progress is None else _trials(progress, name)
     on_trial = None if tuning.on_trial_of is None else tuning.on_trial_of(name)
-    fixed = placed(name, options.device)
+    fixed = _given(name, options)
     best = tune(name, aside, options.goal, options.tune, options.seed, tuning.storage, told, on_trial, fixed=fixed)
     if tuning.on_tuned is not None:
         tuning.on_tuned(name, best)

@@ -1,6 +1,7 @@
 """What may be said to `kindred benchmark`, and whether it fits together."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import get_args
 
 from features.errors import BadInput
@@ -21,9 +22,10 @@ class Options:
     leave-last-out alone, `holdout_ms` for time-split alone.
 
     `target_event`: only such interactions are to be found. `seeds`: so many from `seed` on. `compare`: the model whose
-    difference to each other one is given. `tune`: so many trials on validation before each model is measured, 0 for the
-    defaults; `tune_for`: the metric they raise, ndcg at the largest k where nothing is said. `device`: where models are
-    trained that can be trained on several.
+    difference to each other one is given. `tune`: so many trials on validation before a model is measured that has
+    something to tune, 0 for the defaults; `tune_for`: the metric they raise, ndcg at the largest k where nothing is
+    said. `device`: where models are trained that can be trained on several. `settings`: of each model the fields of its
+    configuration that are to be others than production's; they stay so while the rest is tuned.
     """
 
     protocol: Protocol
@@ -39,6 +41,7 @@ class Options:
     tune: int = 0
     tune_for: str = ""
     device: str = "cpu"
+    settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     @property
     def masked(self) -> bool:
@@ -47,8 +50,8 @@ class Options:
 
     @property
     def named(self) -> tuple[str, ...]:
-        """The models, each once; `all` is every model and baseline, when tuning every one that can be tuned."""
-        every = (*(SPACES if self.tune else MODELS), *BASELINES)
+        """The models, each once; `all` is every model and baseline."""
+        every = (*MODELS, *BASELINES)
         return tuple(dict.fromkeys(part for name in self.models for part in (every if name == ALL else (name,))))
 
     @property
@@ -92,11 +95,14 @@ class Options:
         for name in self.named:
             if name not in known:
                 raise BadInput(f"there is no model {name!r}; known ones: {', '.join(known)}, all", "models")
+        for name in self.settings:
+            if name not in self.named:
+                raise BadInput(f"--set says something of {name}, which is none of --models", "set")
         if self.compare and self.compare not in self.named:
             raise BadInput(f"--compare {self.compare} is none of --models {','.join(self.named)}", "compare")
         if self.tune < 0:
             raise BadInput("--tune is a number of trials, 1 or more", "tune")
-        for name in self.named if self.tune else ():
-            if name not in BASELINES:
-                space_of(name)
+        if self.tune and SPACES.keys().isdisjoint(self.named):
+            space_of(self.named[0])
+        if self.tune:
             self.goal.k  # noqa: B018 - raises where the metric isn't one

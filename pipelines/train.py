@@ -5,8 +5,8 @@ registered already is found by the hash of its inputs.
 """
 
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +19,7 @@ from models.device import check_device
 from models.ranker import Ranker
 from models.registry import CHALLENGER, Registry, Version
 from models.registry.trail import trail
+from models.spaces import SPACES
 from training import datasets, inputs, ranking, runs, trainer, tuning
 from training.customer_models import CUSTOMER_MODELS, Given
 from training.runs import Registrable
@@ -57,7 +58,8 @@ class Job:
     temporary files, and one where models are kept that were fetched; the event log, which models of customers read for
     themselves; what is known of items; and the models that may serve slates, the first with a champion is what a
     ranker gets its candidates from; how many configurations of a model of slates are tried first, and the file that
-    keeps them; and where models are trained that can be trained on several devices, the champion's recipe too.
+    keeps them; where models are trained that can be trained on several devices, the champion's recipe too; and of each
+    model the fields of its configuration that are to be others than production's.
     """
 
     registry_url: str
@@ -71,6 +73,7 @@ class Job:
     tune: int = 0
     studies: Path | None = None
     device: str = "cpu"
+    given: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
 def train(
@@ -83,9 +86,11 @@ def train(
     """
     wanted = _wanted(names)
     check_device(job.device)
-    if job.tune and MODELS.keys().isdisjoint(wanted):
-        raise BadInput(f"only models of slates can be tuned: {', '.join(MODELS)}", "tune")
-    recipes = [Recipe(name, seed, placed(name, job.device)) for name in wanted]
+    if job.tune and SPACES.keys().isdisjoint(wanted):
+        raise BadInput(f"only models of slates can be tuned: {', '.join(SPACES)}", "tune")
+    if strange := sorted(job.given.keys() - set(wanted)):
+        raise BadInput(f"--set says something of {strange[0]}, which isn't trained here", "set")
+    recipes = [Recipe(name, seed, placed(name, job.device, job.given.get(name))) for name in wanted]
     with Registry(job.registry_url) as registry:
         registry.ping()  # before the work, not after it
         data = inputs.digest_of(interactions)
@@ -109,7 +114,7 @@ def _train(
 ) -> Trained:
     name = recipe.name
     told = None if progress is None else lambda done, total: progress(name, done, total)
-    if job.tune and name in MODELS:
+    if job.tune and name in SPACES:
         recipe = _tuned(recipe, frame, job, told)
     given = inputs.inputs_of(recipe, data, job.holdout_ms, job.code)
     if known := registry.find(name, inputs.INPUTS_TAG, given):

@@ -1,6 +1,6 @@
 """`kindred train` and `kindred models` as the command line has them: from the event log to rows to look at."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 
 from features.errors import BadInput
@@ -28,11 +28,13 @@ def train_models(
     progress: Callable[[int, int], None],
     tune: int = 0,
     device: str = "cpu",
+    given: Mapping[str, Mapping[str, object]] | None = None,
 ) -> list[Trained]:
     """Train on the event log's interactions within the window (ms UTC).
 
     Args:    tune: how many configurations of each model of slates are tried first, on the window before the holdout;
-             device: where models are trained that can be trained on several.
+             device: where models are trained that can be trained on several; given: of each model the fields of its
+             configuration that are to be others than production's.
     Raises:  BadInput: there are none; and as pipelines.train.
     """
     log = EventLog(settings.data)
@@ -53,6 +55,7 @@ def train_models(
         tune,
         settings.data / "studies.db",
         device,
+        given or {},
     )
     return train(names, frame, job, lambda _name, done, total: progress(done, total), seed)
 

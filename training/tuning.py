@@ -84,7 +84,7 @@ def tune(
     Args:    split: of validation, as training.validation.validation() carves it; storage: an SQLite file, made where it
              is absent, None keeps nothing; progress: counts trials; on_trial: told of each after it has ended, with
              its state `COMPLETE`, `PRUNED` or `FAIL`; weigh: look for the events' weights too; fixed: parameters that
-             every trial has, such as a device.
+             every trial has, such as a device, in place of what would be tried.
     Raises:  BadInput: nothing to tune, or no trial could be fitted.
     """
     space_of(name)
@@ -164,7 +164,8 @@ def _objective(
     fixed: Mapping[str, object],
 ) -> float:
     space = space_of(name)
-    params = dict(fixed) | {each: _drawn(trial, each, within) for each, within in space.ranges.items()}
+    free = {each: within for each, within in space.ranges.items() if each not in fixed}
+    params = dict(fixed) | {each: _drawn(trial, each, within) for each, within in free.items()}
     drawn = {event: float(_drawn(trial, f"{WEIGHT}{event}", within)) for event, within in weights.items()}
     if drawn:
         trial.set_user_attr("weights", all_weights(drawn))

@@ -151,7 +151,9 @@ def _within(gram: Csr, met: Int32, places: Int32) -> Float32:
 
 
 def _solved(within: Float32, ridge: Float32, common: Float32) -> Float32:
-    """Where cuts have left nothing definite, each item speaks alone."""
+    """Where cuts have left nothing definite, each item speaks alone; nothing where there are no others."""
+    if not len(common):
+        return common
     within[np.diag_indices_from(within)] += ridge
     _, solved, failed = sposv(within, common)
     return np.asarray(common / within.diagonal() if failed else solved, dtype=np.float32)

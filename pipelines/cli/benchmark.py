@@ -9,7 +9,7 @@ import typer
 from features.errors import BadInput
 from features.settings import from_environment
 from pipelines import console
-from pipelines.cli.options import Device, Event, Json, Map, Pattern, Preset, Seed, Zone, duration, listed
+from pipelines.cli.options import Device, Event, Json, Map, Pattern, Preset, Seed, Set, Zone, duration, listed
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -39,6 +39,7 @@ def benchmark(
     tune: Annotated[int, typer.Option(help="Trials on validation data before a model is measured.")] = 0,
     tune_for: Annotated[str, typer.Option(help="The metric to tune for; default ndcg at the largest k.")] = "",
     device: Device = "cpu",
+    settings: Set = None,
     json: Json = False,
 ) -> None:
     """Any model on any interaction file, under full ranking."""
@@ -46,6 +47,7 @@ def benchmark(
         return
     if interactions is None:
         raise BadInput("benchmark needs --interactions FILE", "interactions")
+    from models import chosen
     from pipelines.benchmark import Tuning, benchmark_files
     from pipelines.benchmark_options import Options
     from pipelines.benchmark_table import rows, tuned_rows
@@ -66,6 +68,7 @@ def benchmark(
         tune=tune,
         tune_for=tune_for,
         device=device,
+        settings=chosen(settings or ()),
     )
     best: dict[str, Any] = {}
     storage = from_environment().data / "tuning.db" if tune else None

@@ -9,7 +9,7 @@ import typer
 from features.errors import BadInput, KindredError
 from features.settings import from_environment
 from pipelines import console
-from pipelines.cli.options import Device, Json, Seed, day, duration, now, who
+from pipelines.cli.options import Device, Json, Seed, Set, day, duration, now, who
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,17 +31,20 @@ def train(
     tune: Annotated[int, typer.Option(min=0, help="Try so many configurations first, on the window before.")] = 0,
     seed: Seed = 0,
     device: Device = "cpu",
+    settings: Set = None,
     json: Json = False,
 ) -> None:
     """Fit, measure on what came later, register as a challenger."""
+    from models import chosen
     from models.device import check_device
     from pipelines.embedded import parts
     from pipelines.training import COLUMNS, train_models, trained_rows
 
     check_device(device)  # before anything is started for it
+    given = chosen(settings or ())
     window = (day(since, "since"), day(until, "until"))
-    with parts(from_environment(), "mlflow") as settings, console.progress("training") as bar:
-        trained = train_models(settings, model, window, duration(holdout), seed, bar, tune, device)
+    with parts(from_environment(), "mlflow") as where, console.progress("training") as bar:
+        trained = train_models(where, model, window, duration(holdout), seed, bar, tune, device, given)
     if json:
         console.as_json(trained)
     else:

@@ -26,6 +26,9 @@ Zone = Annotated[str, typer.Option("--timezone", help="Zone of times that carry 
 Pattern = Annotated[str, typer.Option(help="Only ids that match are items; other lines are charges.")]
 Categories = Annotated[Path | None, typer.Option(help="CSV keyword,category for items without a category.")]
 Device = Annotated[str, typer.Option(help="cpu, or cuda to train sasrec on a GPU.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="A model's setting, as MODEL.FIELD=VALUE; may be said again.")
+]
 Seed = Annotated[int, typer.Option(help="Equal seeds give equal results.")]
 
 

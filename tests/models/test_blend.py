@@ -1,5 +1,9 @@
 """A blend: weights go to who is right, members that say nothing are left out, and what is stored is what answers."""
 
+import json
+from pathlib import Path
+from typing import Any, NoReturn
+
 import numpy as np
 import pytest
 
@@ -9,8 +13,14 @@ from models.histories import Histories
 from models.holdout import hold_out
 from models.interactions import Interactions
 from models.mixing import learn, standardised, weigh
+from models.sasrec.model import SasRec
 from tests.tastes import checkerboard, two_tastes
 from training import datasets
+
+
+class Started(Exception):
+    """A fit has begun, on this device."""
+
 
 WORLD = datasets.interactions(datasets.checked(two_tastes()))
 
@@ -75,3 +85,33 @@ def test_a_member_that_knows_nothing_of_taste_is_left_out() -> None:
 def test_members_that_need_an_order_are_left_out_where_there_is_none() -> None:
     found = Blend(BlendConfig(members=("als", "session_knn"))).fit(checkerboard()).facts
     assert set(found) == {"weight_als"}
+
+
+def test_members_are_fitted_with_the_settings_that_are_said_of_them_and_stored_so(tmp_path: Path) -> None:
+    config = BlendConfig(members=("als", "trending"), member_settings=("als.embedding_size=8", "als.epochs=2"))
+    blend = Blend(config, seed=3).fit(checkerboard())
+    blend.save(tmp_path)
+    for each in (blend, Blend.load(tmp_path)):
+        member = each.members["als"].params
+        assert (member["embedding_size"], member["epochs"], member["seed"]) == (8, 2, 3)
+        assert each.params["member_settings"] == "als.embedding_size=8,als.epochs=2"
+
+
+def test_members_are_trained_on_the_device_of_the_blend(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fit(self: SasRec, *_: Any) -> NoReturn:
+        raise Started(self.params["device"])
+
+    monkeypatch.setattr(SasRec, "fit", fit)
+    for device in ("cpu", "cuda"):
+        with pytest.raises(Started, match=device):
+            Blend(BlendConfig(members=("sasrec",), device=device)).fit(WORLD)
+
+
+def test_a_blend_that_was_stored_before_its_members_had_settings_is_still_read(tmp_path: Path) -> None:
+    blend = Blend(BlendConfig(members=("als",))).fit(checkerboard())
+    blend.save(tmp_path)
+    stored = json.loads((tmp_path / "model.json").read_text())
+    for name in ("member_settings", "device"):
+        del stored["params"][name]
+    (tmp_path / "model.json").write_text(json.dumps(stored))
+    assert Blend.load(tmp_path).params == blend.params

@@ -12,7 +12,7 @@ def test_a_model_that_can_be_trained_on_several_devices_is_told_which() -> None:
     assert placed("sasrec", "cuda", {"epochs": 3, "device": "cpu"}) == {"epochs": 3, "device": "cuda"}
     assert placed("als", "cuda", {"epochs": 3}) == {"epochs": 3}
     assert placed("churn", "cuda") == placed("popularity", "cuda") == {}
-    assert [name for name in MODELS if placed(name, "cuda")] == ["sasrec"]
+    assert [name for name in MODELS if placed(name, "cuda")] == ["blend", "sasrec"]
 
 
 @pytest.mark.parametrize(("device", "there", "said"), [("tpu", True, "one of cpu, cuda"), ("cuda", False, "no CUDA")])

@@ -1,5 +1,6 @@
 """Protocols and options of the benchmark on small files."""
 
+import math
 from dataclasses import replace
 from itertools import count
 
@@ -8,7 +9,6 @@ import pytest
 
 from features.errors import BadInput
 from models import MODELS
-from models.spaces import SPACES
 from pipelines.benchmark import Tuning, benchmark
 from pipelines.benchmark_options import Options
 from tests.tastes import DAY_MS, two_tastes
@@ -63,8 +63,7 @@ def test_all_is_every_model_and_baseline_once() -> None:
     assert Options("split", models=("trending", "all")).named == tuple(
         dict.fromkeys(("trending", *MODELS, "popularity"))
     )
-    assert "popularity" in Options("split", models=("all",), tune=3).named
-    assert set(Options("split", models=("all",), tune=3).named) <= {*SPACES, "popularity"}
+    assert Options("split", models=("all",), tune=3).named == (*MODELS, "popularity")
 
 
 def test_what_was_tuned_is_measured_and_told() -> None:
@@ -79,6 +78,16 @@ def test_what_was_tuned_is_measured_and_told() -> None:
     assert list(told) == ["trending"]  # a baseline has nothing to tune
     assert told["trending"].value >= told["trending"].default
     assert steps.count("trending: tuning") == 3
+
+
+def test_a_model_is_measured_with_the_settings_that_are_said_of_it_and_those_are_not_tuned() -> None:
+    given = {"trending": {"half_life_days": math.inf}}
+    options = replace(TIME, models=("trending", "popularity"), ks=(10,), mask=False, settings=given)
+    found = benchmark(FRAME, None, options)
+    assert found["trending"]["ndcg@10"] == found["popularity"]["ndcg@10"]
+    told: dict[str, Tuned] = {}
+    benchmark(FRAME, None, replace(options, tune=2), tuning=Tuning(on_tuned=told.__setitem__))
+    assert told["trending"].params == {"half_life_days": math.inf}
 
 
 def test_prefixes_ask_for_the_next_item_of_each_and_repeats_are_real() -> None:
@@ -169,6 +178,8 @@ def test_a_target_event_may_be_named_as_in_the_file() -> None:
         ({"compare": "als"}, "compare"),
         ({"tune": -1}, "tune"),
         ({"tune": 1, "tune_for": "beauty"}, "tune-for"),
+        ({"tune": 1, "models": ("blend",)}, "tune"),
+        ({"settings": {"als": {"alpha": 2.0}}}, "set"),
         ({"protocol": "split"}, "test"),
         ({"models": ("oracle",)}, "models"),
         ({"ks": ()}, "k"),

@@ -152,3 +152,13 @@ def test_a_registry_that_is_down_is_said_before_the_work(tmp_path: Path) -> None
     with pytest.raises(Unavailable, match=url):
         train(["als"], FRAME, job(url, tmp_path), lambda *step: told.append(step))
     assert told == []
+
+
+def test_what_was_set_is_trained_and_stands_in_the_registry(mlflow_url: str, tmp_path: Path) -> None:
+    given = replace(job(mlflow_url, tmp_path), given={"als": {"embedding_size": 8, "epochs": 2}})
+    trained = train(["als"], FRAME, given, seed=11)[0]
+    with Registry(mlflow_url) as registry:
+        params = registry.params(registry.get("als", trained.version))
+    assert (params["embedding_size"], params["epochs"]) == ("8", "2")
+    with pytest.raises(BadInput, match="als, which isn't trained here"):
+        train(["trending"], FRAME, given)

@@ -58,6 +58,16 @@ def test_an_item_of_a_large_catalogue_is_rebuilt_from_its_support_alone() -> Non
         assert set(np.flatnonzero(column)) == set(np.argsort(-said)[:3])
 
 
+def test_an_item_of_a_large_catalogue_that_nobody_took_beside_another_is_no_trouble() -> None:
+    rows = two_tastes(days=20)
+    alone = rows.iloc[:1].assign(user_id="u:alone", item_id="i-alone")
+    world = datasets.interactions(datasets.checked(pd.concat([rows, alone])))
+    model = Ease(replace(CONFIG, exact=5)).fit(world)
+    item = world.items.row("i-alone")
+    assert not off_diagonal(model)[item].any()
+    assert np.isfinite(model.scores(world.histories)).all()
+
+
 def test_an_item_of_the_history_counts_for_itself() -> None:
     once, never = (Ease(replace(CONFIG, repeat=repeat)).fit(WORLD)._matrix.diagonal() for repeat in (0.5, 0.0))
     np.testing.assert_allclose(once, 0.5, rtol=1e-6)
