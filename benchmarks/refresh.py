@@ -1,6 +1,6 @@
 """What a warm start loses against a full fit: by the event log of KINDRED_DATA, asked as serving asks.
 
-    python -m benchmarks.refresh --models als,two_tower --holdout 30
+    python -m benchmarks.refresh --models als,two_tower,sasrec,blend --holdout 30
 
 `stale` was fitted on everything before the window before the last one, `refreshed` started from it and saw that window,
 `full` was fitted on the same events from nothing; all are asked for the last window, repeats included.

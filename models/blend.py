@@ -14,7 +14,7 @@ from features.errors import BadInput, BrokenArtifact, NotFitted
 from models import artifacts
 from models.als import Als
 from models.arrays import Csr, Float32, Int32, Mask
-from models.contracts import Model, Progress, Slates
+from models.contracts import Model, Progress, Refreshable, Slates
 from models.fields import MEMBER_SETTINGS, chosen, defaults
 from models.histories import Histories, History
 from models.holdout import hold_out
@@ -115,6 +115,21 @@ class Blend:
         self._weights = {name: weight for name, weight in weights.items() if name in kept or name in AGAIN}
         steps.finish()
         return self
+
+    def refreshed(self, interactions: Interactions, progress: Progress | None = None) -> Self:
+        """A new mixture of newer interactions with the weights of this one: members start from these where they can,
+        and are fitted anew where that costs little."""
+        self._check_fitted()
+        fresh = type(self)(self._config, self._seed)
+        steps = _Steps(progress, len(self._members))
+        for name, member in self._members.items():
+            if isinstance(member, Refreshable):
+                fresh._members[name] = member.refreshed(interactions)
+            else:
+                fresh._members[name] = self._made(name).fit(interactions)
+            steps.step()
+        fresh._weights = dict(self._weights)
+        return fresh
 
     def scores(self, histories: Histories) -> Float32:
         """The weighted sum of the members' standardised scores; popularity where the history is empty."""

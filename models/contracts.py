@@ -6,7 +6,7 @@ moment ago, and the harness measures exactly what serving does.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from models.arrays import Csr, Float32, Int32, Mask
 from models.histories import Histories, History
@@ -86,8 +86,9 @@ class Model(Protocol):
         """
 
 
+@runtime_checkable
 class Refreshable(Protocol):
-    """A model that can start from itself instead of from nothing when there is more to learn from."""
+    """A model that can start from itself instead of from nothing when there is more to learn from; loaded ones too."""
 
     def refreshed(self, interactions: Interactions, progress: Progress | None = None) -> Self:
         """A new model of newer interactions, cheaper than fit(); this one is left as it is."""

@@ -14,7 +14,8 @@ import pandas as pd
 from features.errors import BadInput
 from features.items import Item
 from features.offline import EventLog
-from models import MODELS, parameters, placed
+from models import MODELS, load, parameters, placed
+from models.contracts import Refreshable
 from models.device import check_device
 from models.ranker import Ranker
 from models.registry import CHALLENGER, Registry, Version
@@ -59,7 +60,8 @@ class Job:
     themselves; what is known of items; and the models that may serve slates, the first with a champion is what a
     ranker gets its candidates from; how many configurations of a model of slates are tried first, and the file that
     keeps them; where models are trained that can be trained on several devices, the champion's recipe too; and of each
-    model the fields of its configuration that are to be others than production's.
+    model the fields of its configuration that are to be others than production's. `refresh`: start from the champion,
+    or where there is none from the challenger, instead of from nothing.
     """
 
     registry_url: str
@@ -74,6 +76,7 @@ class Job:
     studies: Path | None = None
     device: str = "cpu"
     given: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    refresh: bool = False
 
 
 def train(
@@ -90,6 +93,8 @@ def train(
         raise BadInput(f"only models of slates can be tuned: {', '.join(SPACES)}", "tune")
     if strange := sorted(job.given.keys() - set(wanted)):
         raise BadInput(f"--set says something of {strange[0]}, which isn't trained here", "set")
+    if job.refresh and (job.tune or job.given):
+        raise BadInput("--refresh starts from a version as it is: --tune and --set go with a full fit", "refresh")
     recipes = [Recipe(name, seed, placed(name, job.device, job.given.get(name))) for name in wanted]
     with Registry(job.registry_url) as registry:
         registry.ping()  # before the work, not after it
@@ -116,17 +121,45 @@ def _train(
     told = None if progress is None else lambda done, total: progress(name, done, total)
     if job.tune and name in SPACES:
         recipe = _tuned(recipe, frame, job, told)
-    given = inputs.inputs_of(recipe, data, job.holdout_ms, job.code)
+    base = _base(registry, recipe, job)
+    given = inputs.inputs_of(recipe, data, job.holdout_ms, job.code, None if base is None else base.version)
     if known := registry.find(name, inputs.INPUTS_TAG, given):
         logged = registry.get(name, known.version).metrics
         metrics = {runs.own_name(metric): value for metric, value in logged.items()}
         _complete(registry, known)
         return Trained(name, known.version, known.run_id, metrics, fresh=False)
-    made, tags = _maker(name)(registry, recipe, frame, job, told)
+    if base is None:
+        made, tags = _maker(name)(registry, recipe, frame, job, told)
+    else:
+        made, tags = _refreshed(registry, base, recipe, frame, job, told)
     tags |= {"kindred.commit": job.code, inputs.INPUTS_TAG: given, inputs.FEATURES_TAG: inputs.features_fingerprint()}
     with tempfile.TemporaryDirectory(prefix="train-", dir=job.workspace) as folder:
         registered = runs.register(job.registry_url, made, tags, Path(folder))
     return Trained(name, registered.version, registered.run_id, dict(made.metrics))
+
+
+def _base(registry: Registry, recipe: Recipe, job: Job) -> Version | None:
+    """What is to be refreshed; None where a model is to be fitted in full.
+
+    Raises:  BadInput: there is nothing to start from.
+    """
+    if not job.refresh:
+        return None
+    if recipe.name not in MODELS or not issubclass(MODELS[recipe.name], Refreshable):
+        raise BadInput(f"{recipe.name} has no warm start: train it without --refresh", "refresh")
+    found = registry.champion(recipe.name) or registry.alias(recipe.name, CHALLENGER)
+    if found is None:
+        raise BadInput(f"there is no {recipe.name} to refresh: `kindred train {recipe.name}` first", "refresh")
+    return found
+
+
+def _refreshed(
+    registry: Registry, base: Version, recipe: Recipe, frame: pd.DataFrame, job: Job, told: Told | None
+) -> tuple[Registrable, dict[str, str]]:
+    before = load(registry.download(base, job.cache))
+    until = int(base.tags["kindred.data_until"])
+    fitted = trainer.refresh(before, until, frame, recipe.seed, told, catalogue=job.catalogue)
+    return runs.recommender(fitted), {"kindred.follows": base.version}
 
 
 def _complete(registry: Registry, known: Version) -> None:

@@ -29,12 +29,13 @@ def train_models(
     tune: int = 0,
     device: str = "cpu",
     given: Mapping[str, Mapping[str, object]] | None = None,
+    refresh: bool = False,
 ) -> list[Trained]:
     """Train on the event log's interactions within the window (ms UTC).
 
     Args:    tune: how many configurations of each model of slates are tried first, on the window before the holdout;
              device: where models are trained that can be trained on several; given: of each model the fields of its
-             configuration that are to be others than production's.
+             configuration that are to be others than production's; refresh: start from the newest version.
     Raises:  BadInput: there are none; and as pipelines.train.
     """
     log = EventLog(settings.data)
@@ -56,6 +57,7 @@ def train_models(
         settings.data / "studies.db",
         device,
         given or {},
+        refresh,
     )
     return train(names, frame, job, lambda _name, done, total: progress(done, total), seed)
 

@@ -20,12 +20,13 @@ def digest_of(frame: Frame) -> str:
     return hashlib.sha256(json.dumps(list(frame.columns)).encode() + hashed.tobytes()).hexdigest()
 
 
-def inputs_of(recipe: Recipe, data: str, holdout_ms: int, code: str) -> str:
+def inputs_of(recipe: Recipe, data: str, holdout_ms: int, code: str, base: str | None = None) -> str:
     """SHA-256 of everything that decides what comes out: data, recipe, windows, weights of events, code.
 
-    Args:    data: as digest_of() gives it; code: the commit.
+    Args:    data: as digest_of() gives it; code: the commit; base: the version that is started from, if there is one.
     """
-    given = [recipe.name, recipe.seed, dict(recipe.params or {}), data, holdout_ms, WEIGHTS, code]
+    given: list[object] = [recipe.name, recipe.seed, dict(recipe.params or {}), data, holdout_ms, WEIGHTS, code]
+    given += [] if base is None else [base]
     return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
 
 

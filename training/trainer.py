@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from features.errors import BadInput
 from features.items import Item
 from features.states import RECENT
 from models import READS_CONTENT, create
 from models.arrays import Int32
-from models.contracts import Model, Progress
+from models.contracts import Model, Progress, Refreshable
 from models.histories import Histories
-from models.interactions import Interactions
+from models.interactions import IdMap, Interactions
 from models.trending import Trending
 from training import datasets, evaluation, in_context, statistics
 from training.content import with_content
@@ -94,10 +95,51 @@ def train(
     started = clock()
     final = recipe.create().fit(everything, _part(progress, parts - 1, parts))
     metrics |= {"fit_seconds": clock() - started, **_speed(final, everything.histories, cpu), **final.facts}
+    return _whole(final, metrics, everything, holdout_ms, target)
+
+
+def refresh(
+    base: Model,
+    until: int,
+    frame: datasets.Frame,
+    seed: int = 0,
+    progress: Progress | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+    cpu: Callable[[], float] = time.thread_time,
+    catalogue: Sequence[Item] = (),
+) -> Fitted:
+    """A fitted model that started from another one and saw what happened since.
+
+    Its metrics are those of the model it starts from, on the days since: no model has seen them but the one that is
+    registered, which can't be asked about them any more. benchmarks/refresh.py measures what a refresh gains.
+
+    Args:    base: of models.contracts.Refreshable; until: the end of what it was fitted on, ms UTC.
+    Raises:  BadInput: it can't be refreshed, nothing has happened since, or nobody can be measured with.
+    """
+    if not isinstance(base, Refreshable):
+        raise BadInput(f"{base.name} has no warm start: train it in full", "refresh")
+    rows = datasets.checked(frame)
+    since = int(rows["timestamp"].max()) + 1 - until
+    if since < 1:
+        raise BadInput(
+            f"nothing has happened since {base.name} was trained: there is nothing to refresh with", "refresh"
+        )
+    split, target = holdout(rows, since)
+    people = IdMap.of(split.fit["user_id"].unique())
+    known = Interactions(people, base.items, datasets.histories(split.fit, people, base.items))
+    metrics, _ = _measured(base, split, known, seed)
+    everything = interactions_of(Recipe(base.name), rows, catalogue)
+    started = clock()
+    final = base.refreshed(everything, progress)
+    metrics |= {"fit_seconds": clock() - started, **_speed(final, everything.histories, cpu), **final.facts}
+    return _whole(final, metrics, everything, since, target)
+
+
+def _whole(model: Model, metrics: dict[str, float], everything: Interactions, holdout_ms: int, target: str) -> Fitted:
     since, until = everything.window or (0, 0)
     return Fitted(
-        name=recipe.name,
-        model=final,
+        name=model.name,
+        model=model,
         metrics=metrics,
         window=(since, until),
         measured=(until - holdout_ms, until),

@@ -2,7 +2,7 @@
 
 import copy
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,13 +16,14 @@ from models.contracts import Progress
 from models.histories import Histories
 from models.onnx import exported
 from models.sasrec import sequences
-from models.sasrec.net import Encoder, Encoders, Net, Objective
+from models.sasrec.net import Encoder, Encoders, Net, Objective, begin, rest_of
 from models.sasrec.plan import Plan, planned
 
 if TYPE_CHECKING:
     from models.sasrec.model import SasRecConfig
 
 AVERAGED = 0.999  # a step's share of the averaged weights halves after 700 steps
+SEASONED = 1_000  # steps that the average of a network counts which starts from another one: it isn't forgotten at once
 BETAS = (0.9, 0.98)
 WARMUP = 100  # steps until the full learning rate
 ASKED = 512  # held-out users asked at once
@@ -30,11 +31,24 @@ REPEATS = 0.01  # where fewer held-out items than this were in the history, repe
 
 
 class Learned(NamedTuple):
-    """Item vectors (n_items, d) of length 1, the encoder as an ONNX graph, and what was decided on the way."""
+    """Item vectors (n_items, members * d) of length 1, the encoder as an ONNX graph, and what was decided on the way.
+
+    And what a later fit may start from: `lengths` (n_items, members) that the item vectors had before, and `rests`
+    (members, p) all else of each network.
+    """
 
     vectors: Float32
     encoder: bytes
     facts: dict[str, float]
+    lengths: Float32
+    rests: Float32
+
+
+class Start(NamedTuple):
+    """What one network starts from, as models.sasrec.net.begin() takes it."""
+
+    vectors: Float32
+    rest: Float32
 
 
 class Member(NamedTuple):
@@ -53,10 +67,17 @@ class Held(NamedTuple):
     masked: bool
 
 
-def trained(histories: Histories, config: "SasRecConfig", seed: int, progress: Progress | None = None) -> Learned:
+def trained(
+    histories: Histories,
+    config: "SasRecConfig",
+    seed: int,
+    progress: Progress | None = None,
+    starts: Sequence[Start] = (),
+) -> Learned:
     """Train on all histories but for the last event of some; torch's own state is as before afterwards.
 
-    Of several members each has a seed and held-out events of its own; the facts are means.
+    Of several members each has a seed and held-out events of its own, and a start where there are any; the facts are
+    means.
     """
     plan = planned(histories, config)
     members: list[Member] = []
@@ -64,17 +85,24 @@ def trained(histories: Histories, config: "SasRecConfig", seed: int, progress: P
         for which in range(config.members):
             done, later = sum(each.rounds for each in members), (config.members - which - 1) * plan.rounds
             told = None if progress is None else _among(progress, done, later)
-            members.append(_member(histories, plan, config, seed * config.members + which, told))
+            start = starts[which] if starts else None
+            members.append(_member(histories, plan, config, seed * config.members + which, told, start))
     encoders = Encoders(each.encoder for each in members)
     vectors: Float32 = encoders.vectors.numpy().copy()
     means = {name: float(np.mean([each.facts[name] for each in members])) for name in members[0].facts}
-    return Learned(vectors, graph_of(encoders), {"max_length": float(plan.length), "dropout": plan.dropout, **means})
+    facts = {"max_length": float(plan.length), "dropout": plan.dropout, **means}
+    nets = [each.encoder.net for each in members]
+    lengths = torch.stack([net.items.weight.detach().norm(dim=1) for net in nets], dim=1).numpy()
+    rests = torch.stack([rest_of(net) for net in nets]).numpy()
+    return Learned(vectors, graph_of(encoders), facts, lengths, rests)
 
 
-def _member(histories: Histories, plan: Plan, config: "SasRecConfig", seed: int, progress: Progress | None) -> Member:
+def _member(
+    histories: Histories, plan: Plan, config: "SasRecConfig", seed: int, progress: Progress | None, start: Start | None
+) -> Member:
     with _isolated(config, seed):
         held, learnable = _carved(histories, plan, seed)
-        return _Training(learnable, held, plan, config, seed).run(progress)
+        return _Training(learnable, held, plan, config, seed, start).run(progress)
 
 
 def _among(progress: Progress, before: int, later: int) -> Progress:
@@ -85,12 +113,17 @@ def _among(progress: Progress, before: int, later: int) -> Progress:
 class _Training:
     """One run: the network, the running average of its weights, and how good the best average was."""
 
-    def __init__(self, histories: Histories, held: Held, plan: Plan, config: "SasRecConfig", seed: int) -> None:
+    def __init__(
+        self, histories: Histories, held: Held, plan: Plan, config: "SasRecConfig", seed: int, start: Start | None
+    ) -> None:
         self._histories, self._held, self._plan, self._config = histories, held, plan, config
         self._device = _device(config.device)
         self._random = np.random.default_rng(seed)
         self._generator = torch.Generator().manual_seed(seed)
         net = Net(histories.n_items, config.embedding_size, config.blocks, config.heads, plan.dropout)
+        if start is not None:
+            begin(net, torch.from_numpy(start.vectors), torch.from_numpy(start.rest))
+        self._seasoned = 0 if start is None else SEASONED
         chances = torch.from_numpy((sequences.counted(histories) + 1.0).astype(np.float64) ** config.beta)
         self._objective = Objective(net, chances, plan.negatives, config.temperature).to(self._device)
         self._parallel = DistributedDataParallel(self._objective) if _place()[1] > 1 else self._objective
@@ -140,7 +173,8 @@ class _Training:
         self._optimizer.step()
         newest, average = self._weights
         with torch.no_grad():
-            torch._foreach_lerp_(average, newest, 1 - min(AVERAGED, (1 + self._step) / (10 + self._step)))
+            steps = self._step + self._seasoned
+            torch._foreach_lerp_(average, newest, 1 - min(AVERAGED, (1 + steps) / (10 + steps)))
 
     @torch.no_grad()
     def _measured(self) -> float:

@@ -5,7 +5,7 @@ Dross Into Gold Loss. RecSys 2023, with shared negatives corrected as in Khrylch
 Correction. RecSys 2025.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -15,6 +15,7 @@ from features.errors import BadInput, BrokenArtifact, NotFitted
 from models import artifacts
 from models.arrays import Csr, Float32, Int32, Int64, Mask
 from models.contracts import Progress, Slates
+from models.device import check_device
 from models.histories import Histories, History
 from models.index import Index, IndexConfig
 from models.interactions import IdMap, Interactions
@@ -35,8 +36,9 @@ class SasRecConfig:
     events are read. Scores are cosines over `temperature` against `negatives` items drawn by popularity^`beta` for a
     whole batch, or against all of a catalogue up to `full_softmax_up_to`, on `cuda` up to `full_softmax_on_cuda_up_to`.
     Training ends after `epochs` or `steps`, or when `patience` looks at held-out events found nothing better.
-    `members` networks are trained, member i of seed s with seed s * members + i, and their scores averaged: each costs
-    a fit, and the index is so many times as wide. `half_life_days` is that of the popularity list.
+    A warm start ends after `refresh_epochs` at the latest. `members` networks are trained, member i of seed s with seed
+    s * members + i, and their scores averaged: each costs a fit, and the index is so many times as wide.
+    `half_life_days` is that of the popularity list.
     """
 
     embedding_size: int = 64
@@ -51,6 +53,7 @@ class SasRecConfig:
     full_softmax_on_cuda_up_to: int = 50_000
     learning_rate: float = 0.003
     epochs: int = 100
+    refresh_epochs: int = 3
     steps: int = 8_000
     patience: int = 5
     members: int = 1
@@ -89,15 +92,31 @@ class SasRec:
 
     def fit(self, interactions: Interactions, progress: Progress | None = None) -> Self:
         """Train until a held-out event of some users is no longer found better."""
-        if self._config.members < 1:
-            raise BadInput(
-                f"members is how many networks are averaged, 1 or more, not {self._config.members}", "members"
-            )
-        from models.sasrec.fit import trained  # noqa: PLC0415 - torch is for fitting: who serves doesn't load it
+        return self._fit(interactions, self._config, None, progress)
 
-        liked = popularity(interactions, self._config.half_life_days)
-        learned = trained(interactions.histories, self._config, self._seed, progress)
+    def refreshed(self, interactions: Interactions, progress: Progress | None = None) -> Self:
+        """A new model of newer interactions whose networks start from this one's: `refresh_epochs` do.
+
+        Items that are new start as ever, those that are gone are dropped.
+        """
+        self._check_fitted()
+        fresh = type(self)(self._config, self._seed)
+        brief = replace(self._config, epochs=self._config.refresh_epochs)
+        return fresh._fit(interactions, brief, self, progress)
+
+    def _fit(
+        self, interactions: Interactions, config: SasRecConfig, before: "SasRec | None", progress: Progress | None
+    ) -> Self:
+        if config.members < 1:
+            raise BadInput(f"members is how many networks are averaged, 1 or more, not {config.members}", "members")
+        check_device(config.device)
+        from models.sasrec.fit import Start, trained  # noqa: PLC0415 - torch is for fitting: who serves doesn't load it
+
+        liked = popularity(interactions, config.half_life_days)
+        starts = [] if before is None else [Start(*each) for each in before._networks(interactions.items)]
+        learned = trained(interactions.histories, config, self._seed, progress, starts)
         self._hold(interactions.items, learned.vectors, liked, Graph(learned.encoder), learned.facts)
+        self._lengths, self._rests = learned.lengths, learned.rests
         sample = np.random.default_rng(self._seed).permutation(len(interactions.histories))[:QUERIES]
         queries, _ = self._queries(interactions.histories.take(np.sort(sample)))
         self._index = Index.build(learned.vectors, queries, IndexConfig())
@@ -149,17 +168,24 @@ class SasRec:
         self._check_fitted()
         self._encoder.save(folder / ENCODER)
         kept = {**self.params, **self._index.save(folder), "facts": self._facts}
-        arrays = {"vectors": self._vectors, "popularity": self._popularity}
+        arrays = {
+            "vectors": self._vectors,
+            "popularity": self._popularity,
+            "lengths": self._lengths,
+            "rests": self._rests,
+        }
         artifacts.write(folder, self.name, kept, self.items, arrays)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """The model as it was saved; torch isn't needed."""
-        params, items, arrays = artifacts.read(folder, cls.name, {"vectors": (-1, 0), "popularity": (-1,)})
+        shapes = {"vectors": (-1, 0), "popularity": (-1,), "lengths": (-1, 0), "rests": (0, 0)}
+        params, items, arrays = artifacts.read(folder, cls.name, shapes)
         try:
             model = cls(SasRecConfig(**{key: params[key] for key in asdict(SasRecConfig())}), int(params["seed"]))
             facts = {str(key): float(value) for key, value in params["facts"].items()}
             model._hold(items, arrays["vectors"], arrays["popularity"], Graph.load(folder / ENCODER), facts)
+            model._lengths, model._rests = arrays["lengths"], arrays["rests"]
             model._index = Index.load(folder, model._vectors, params)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BrokenArtifact(f"model.json in {folder} lacks or misstates {error}") from error
@@ -172,6 +198,17 @@ class SasRec:
     def _hold(self, items: IdMap, vectors: Float32, liked: Float32, encoder: Graph, facts: dict[str, float]) -> None:
         self._items, self._vectors, self._popularity = items, vectors, liked
         self._encoder, self._facts, self._length = encoder, facts, int(facts["max_length"])
+
+    def _networks(self, items: IdMap) -> list[tuple[Float32, Float32]]:
+        """Of each member the item vectors as they were trained, NaN where an item is new, and the rest of it."""
+        rows, members = self._items.rows(items.ids), len(self._rests)
+        parts = np.split(self._vectors * np.float32(np.sqrt(members)), members, axis=1)
+        trained = [part * self._lengths[:, [which]] for which, part in enumerate(parts)]
+        nothing = np.float32(np.nan)
+        return [
+            (np.where(rows[:, None] >= 0, vectors[rows], nothing), rest.copy())
+            for vectors, rest in zip(trained, self._rests, strict=True)
+        ]
 
     def _queries(self, histories: Histories) -> tuple[Float32, Mask]:
         """(n, d) queries, zeros where the history is empty, and which those are; equal lengths are encoded together."""

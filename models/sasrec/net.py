@@ -84,6 +84,27 @@ class Net(nn.Module):
         return functional.normalize(self.norm(x), dim=-1)
 
 
+def rest_of(net: Net) -> Tensor:
+    """(p,) everything of a network but its item vectors, in a row."""
+    return nn.utils.parameters_to_vector(_rest(net)).detach()
+
+
+@torch.no_grad()
+def begin(net: Net, vectors: Tensor, rest: Tensor) -> None:
+    """Let a network start from another one.
+
+    Args:    vectors: (n_items, d) of the items that the other one knew, rows of NaN of the others, which start as ever;
+             rest: (p,) as rest_of() has it.
+    """
+    known = ~vectors.isnan().any(1)
+    net.items.weight[known] = vectors[known]
+    nn.utils.vector_to_parameters(rest, _rest(net))
+
+
+def _rest(net: Net) -> list[nn.Parameter]:
+    return [each for name, each in net.named_parameters() if name != "items.weight"]
+
+
 class Encoder(nn.Module):
     """What serving needs of a Net: a table of finished item vectors, and the query at the newest place."""
 

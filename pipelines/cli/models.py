@@ -32,6 +32,9 @@ def train(
     seed: Seed = 0,
     device: Device = "cpu",
     settings: Set = None,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Start from the champion (als, two_tower, sasrec, blend): cheaper.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Fit, measure on what came later, register as a challenger."""
@@ -44,7 +47,7 @@ def train(
     given = chosen(settings or ())
     window = (day(since, "since"), day(until, "until"))
     with parts(from_environment(), "mlflow") as where, console.progress("training") as bar:
-        trained = train_models(where, model, window, duration(holdout), seed, bar, tune, device, given)
+        trained = train_models(where, model, window, duration(holdout), seed, bar, tune, device, given, refresh)
     if json:
         console.as_json(trained)
     else:

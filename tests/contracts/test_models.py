@@ -11,7 +11,7 @@ from features.errors import BadInput, BrokenArtifact, NotFitted
 from features.settings import SERVABLE
 from models import MODELS, create, load
 from models.artifacts import SUFFIXES
-from models.contracts import Model
+from models.contracts import Model, Refreshable
 from models.histories import NOBODY, Histories, History
 from models.interactions import IdMap, Interactions
 from tests.tastes import checkerboard, missing, two_tastes
@@ -187,6 +187,29 @@ def test_a_model_that_was_not_fitted_says_so(name: str, tmp_path: Path) -> None:
     ):
         with pytest.raises(NotFitted):
             ask()
+
+
+WARM = sorted(name for name, kind in MODELS.items() if issubclass(kind, Refreshable))
+
+
+def test_there_are_models_with_a_warm_start() -> None:
+    assert set(WARM) == {"als", "blend", "sasrec", "two_tower"}
+
+
+@pytest.mark.parametrize("name", WARM)
+def test_a_stored_model_can_be_refreshed_with_items_it_never_met(name: str, tmp_path: Path) -> None:
+    frame = two_tastes(days=20)
+    late = frame[frame["user_id"] < "u:010"].tail(20).assign(item_id="i-new")
+    before, after = (datasets.interactions(datasets.checked(each)) for each in (frame, pd.concat([frame, late])))
+    stale = create(name).fit(before)
+    stale.save(tmp_path)
+    asked, kept = before.histories, stale.scores(before.histories)
+    first, second = (model.refreshed(after) for model in (stale, load(tmp_path)))  # type: ignore[attr-defined]
+    assert first.items == after.items
+    assert "i-new" in first.items.ids
+    np.testing.assert_array_equal(first.scores(after.histories), second.scores(after.histories))
+    np.testing.assert_array_equal(stale.scores(asked), kept)  # it is left as it was
+    assert first.params == stale.params
 
 
 def test_progress_is_told_up_to_the_end(name: str) -> None:

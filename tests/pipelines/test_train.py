@@ -162,3 +162,34 @@ def test_what_was_set_is_trained_and_stands_in_the_registry(mlflow_url: str, tmp
     assert (params["embedding_size"], params["epochs"]) == ("8", "2")
     with pytest.raises(BadInput, match="als, which isn't trained here"):
         train(["trending"], FRAME, given)
+
+
+def test_a_refresh_starts_from_the_champion_and_is_measured_on_the_days_since(mlflow_url: str, tmp_path: Path) -> None:
+    earlier = FRAME[FRAME["timestamp"] < FRAME["timestamp"].min() + 26 * DAY_MS]
+    given = replace(job(mlflow_url, tmp_path), given={"als": {"embedding_size": 8}})
+    base = train(["als"], earlier, given, seed=21)[0]
+    refresh = replace(job(mlflow_url, tmp_path), refresh=True)
+    with Registry(mlflow_url) as registry:
+        registry.set_alias("als", "champion", base.version)
+        first, same = (train(["als"], FRAME, refresh, seed=21)[0] for _ in range(2))
+        found = registry.get("als", first.version)
+        params = registry.params(found)
+        with pytest.raises(BadInput, match="nothing has happened since"):
+            train(["als"], earlier, refresh)
+        registry.remove_alias("als", "champion")
+    assert (first.fresh, same.fresh, same.version) == (True, False, first.version)
+    assert (found.tags["kindred.follows"], params["embedding_size"]) == (base.version, "8")
+    assert int(found.tags["kindred.measured_since"]) == int(earlier["timestamp"].max()) + 1
+    assert int(found.tags["kindred.data_until"]) == int(FRAME["timestamp"].max()) + 1
+    assert 0 < found.metrics["ndcg_at_10"] <= 1
+
+
+def test_what_can_not_be_refreshed_is_said(mlflow_url: str, tmp_path: Path) -> None:
+    refresh = replace(job(mlflow_url, tmp_path), refresh=True)
+    for name in ("item_knn", "churn"):
+        with pytest.raises(BadInput, match=f"{name} has no warm start"):
+            train([name], FRAME, refresh)
+    with pytest.raises(BadInput, match="there is no two_tower to refresh"):
+        train(["two_tower"], FRAME, refresh)
+    with pytest.raises(BadInput, match="go with a full fit"):
+        train(["als"], FRAME, replace(refresh, tune=3))

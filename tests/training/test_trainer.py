@@ -86,6 +86,19 @@ def test_the_champions_own_recipe_gains_nothing_over_itself() -> None:
     assert (found["gain_ndcg@10_low"], found["gain_ndcg@10_high"]) == (0, 0)
 
 
+def test_a_refresh_is_measured_as_what_it_starts_from_on_days_that_that_never_saw() -> None:
+    until = int(FRAME["timestamp"].max()) + 1 - 10 * DAY_MS
+    full = trainer.train(Recipe("als"), FRAME, 10 * DAY_MS)
+    base = create("als").fit(datasets.interactions(datasets.checked(FRAME[FRAME["timestamp"] < until])))
+    warm = trainer.refresh(base, until, FRAME)
+    assert warm.metrics["ndcg@10"] == pytest.approx(full.metrics["ndcg@10"])  # both were fitted on all before
+    assert {"ndcg@10_low", "coverage@10", "ask_ms_p99", "index_recall_at_20"} <= warm.metrics.keys()
+    assert (warm.window, warm.measured, warm.target) == (full.window, full.measured, full.target)
+    assert warm.model is not base
+    with pytest.raises(BadInput, match="no warm start"):
+        trainer.refresh(create("ease"), until, FRAME)
+
+
 def test_a_metric_comes_with_its_interval_and_with_what_it_cost() -> None:
     wall, cpu = iter(range(1_000_000)), iter(range(0, 1_000_000, 2))
     clocks: dict[str, Any] = {"clock": lambda: float(next(wall)), "cpu": lambda: float(next(cpu))}

@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from features.errors import BadInput
-from models.arrays import Int32
+from models.arrays import Float32, Int32
 from models.histories import Histories, History
 from models.interactions import IdMap, Interactions
 from models.onnx import Graph
 from models.sasrec import sequences
 from models.sasrec.fit import graph_of
 from models.sasrec.model import SasRec, SasRecConfig
-from models.sasrec.net import Encoder, Net, Objective
+from models.sasrec.net import Encoder, Net, Objective, begin, rest_of
 from models.sasrec.plan import planned
 
 ITEMS = 24
@@ -231,3 +231,33 @@ def test_processes_of_torchrun_learn_one_model_together(model: SasRec, tmp_path:
     first, second = (np.load(tmp_path / f"{rank}.npy") for rank in (0, 1))
     np.testing.assert_array_equal(first, second)
     assert (first.argmax(axis=1) == model.scores(circle().histories).argmax(axis=1)).mean() > 0.9
+
+
+def test_a_network_that_starts_from_another_one_answers_as_it_does_and_new_items_start_as_ever() -> None:
+    torch.manual_seed(0)
+    known, begun = Net(ITEMS, 16, 2, 2, 0.0).eval(), Net(ITEMS + 1, 16, 2, 2, 0.0).eval()
+    new = begun.items.weight[ITEMS].clone()
+    vectors = torch.cat([known.items.weight.detach(), torch.full((1, 16), torch.nan)])
+    begin(begun, vectors, rest_of(known))
+    rows = torch.randint(0, ITEMS, (3, 5))
+    torch.testing.assert_close(begun(begun.vectors(rows)), known(known.vectors(rows)))
+    torch.testing.assert_close(begun.items.weight[ITEMS], new)
+
+
+def test_a_warm_start_goes_on_from_what_was_learned_in_fewer_steps(tmp_path: Path) -> None:
+    often = replace(QUICK, members=2, epochs=100, refresh_epochs=1)
+    stale = SasRec(often).fit(circle(events=5))
+    stale.save(tmp_path)
+    warm = SasRec.load(tmp_path).refreshed(circle())
+    assert warm.facts["steps"] < stale.facts["steps"]
+    assert warm.recommend_one(walk(3, 4, 5, 6), 1)[0].tolist() == [7]
+    vectors, rest = stale._networks(circle().items)[1]
+    encoded = Encoder(started(vectors, rest)).eval()  # what it starts from is what was stored
+    queries = encoded(torch.tensor([[3, 4, 5]])).detach().numpy()
+    np.testing.assert_allclose(queries, stale._encoder(items=np.array([[3, 4, 5]]))[:, 32:] * 2**0.5, atol=1e-5)
+
+
+def started(vectors: Float32, rest: Float32) -> Net:
+    net = Net(len(vectors), 32, 2, 2, 0.1)
+    begin(net, torch.from_numpy(vectors), torch.from_numpy(rest))
+    return net
