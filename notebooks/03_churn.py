@@ -21,6 +21,7 @@
 import contextlib
 import time
 import warnings
+from dataclasses import replace
 
 warnings.filterwarnings("ignore", message="IProgress not found")  # progress bars here need no widgets
 
@@ -42,6 +43,7 @@ from pipelines.imports.job import import_events
 from pipelines.simulate import Shop, events
 from pipelines.training import train_models
 from training.churn import Task, examples, split
+from training.classification import measure
 
 alt.renderers.enable("svg")  # plots are part of the notebook and load nothing from elsewhere
 
@@ -124,6 +126,50 @@ counts = (
 alt.vconcat(
     diagram.properties(width=330, height=280, title="Given and come true"), counts.properties(width=330, height=80)
 )
+
+# %% [markdown]
+# ## Does it last?
+#
+# The same question, month by month, to a model that was fitted once and then left alone: of the customers asked about
+# in a month, the mean probability it gave and the share that left. The bar is chance alone (95%, rows taken as
+# independent, which weekly moments of one customer are not quite). Where the two part for good, the shop has changed,
+# and it is time to fit again; the AUC says whether it still tells one customer from another.
+
+# %%
+early, later = split(rows, replace(task, measured=16))
+frozen = Churn(seed=0).fit(early.inputs, early.churned, early.customer)
+review = pd.DataFrame(
+    {
+        "month": pd.to_datetime(later.as_of, unit="ms").strftime("%Y-%m"),
+        "given": frozen.predict(later.inputs).astype(float),
+        "left": later.churned,
+    }
+)
+months = pd.DataFrame(
+    [
+        {
+            "month asked": month,
+            "rows": len(part),
+            "given": part["given"].mean(),
+            "left": part["left"].mean(),
+            "chance": 1.96 * np.sqrt((part["given"] * (1 - part["given"])).sum()) / len(part),
+            **{name: value for name, value in found.items() if name in {"auc", "ece"}},
+        }
+        for month, part in review.groupby("month")
+        for found in [measure(part["given"].to_numpy(), part["left"].to_numpy())]
+    ]
+)
+months.round(3)
+
+# %%
+by_month = alt.Chart(months).encode(x=alt.X("month asked:O", title="month asked"))
+given = by_month.transform_calculate(low="datum.given - datum.chance", high="datum.given + datum.chance")
+y = alt.Y("given:Q", title="given (tick), left (dot)").scale(share)
+(
+    given.mark_rule().encode(y=alt.Y("low:Q", title="given (tick), left (dot)").scale(share), y2="high:Q")
+    + given.mark_tick(color="black", size=16).encode(y=y)
+    + by_month.mark_circle(opacity=1, size=60).encode(y=alt.Y("left:Q", title="given (tick), left (dot)"))
+).properties(width=330, height=200, title="Given and come true, by the month of asking")
 
 # %% [markdown]
 # ## Is it better than a simple rule?

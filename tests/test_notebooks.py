@@ -13,7 +13,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
 PROMISES = {
     "01_first_model": (2, ("challenger", "graph_filter", "ndcg@10", "gain_ndcg@10_low")),
     "02_live_features": (3, ("favourite_category_90d", "customers compared", "total")),
-    "03_churn": (3, ("last outcome", "bg_nbd", "churn 1 (challenger)", "days_since_order")),
+    "03_churn": (4, ("last outcome", "month asked", "bg_nbd", "churn 1 (challenger)", "days_since_order")),
     "04_lookalike": (3, ("recall_at_size", "spread", "similarity")),
     "05_segments": (5, ("bootstrap_ari", "kept", "confidence")),
     "06_error_analysis": (4, ("coverage@10", "everybody", "then took")),
