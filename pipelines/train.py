@@ -158,7 +158,8 @@ def _refreshed(
 ) -> tuple[Registrable, dict[str, str]]:
     before = load(registry.download(base, job.cache))
     until = int(base.tags["kindred.data_until"])
-    fitted = trainer.refresh(before, until, frame, recipe.seed, told, catalogue=job.catalogue)
+    own = replace(_recipe_of(registry, base, recipe.seed, job.device), seed=recipe.seed)
+    fitted = trainer.refresh(own, before, until, frame, told, catalogue=job.catalogue)
     return runs.recommender(fitted), {"kindred.follows": base.version}
 
 
@@ -172,18 +173,20 @@ def _complete(registry: Registry, known: Version) -> None:
 def _tuned(recipe: Recipe, frame: pd.DataFrame, job: Job, told: Told | None) -> Recipe:
     """The best of `tune` configurations on the window before the measured one; a study that was cut off goes on.
 
-    Events keep their weights: serving asks with those, whatever a model was fitted with.
+    What events are worth is tried too, in what a model is fitted on: serving asks with what they are worth in live
+    states, and so do the trials.
     """
     split, target = trainer.holdout(datasets.checked(frame), job.holdout_ms)
     aside = validation(split, "time-split", job.holdout_ms, None if target == "any" else target)
     goal = Goal(mask=False)
     fixed = recipe.params or {}
-    study = tuning.study_name(recipe.name, aside, goal, recipe.seed, {}, fixed)
+    ranges = tuning.weight_ranges(aside.fit)
+    study = tuning.study_name(recipe.name, aside, goal, recipe.seed, ranges, fixed, asked=False)
     on_trial = runs.trials(job.registry_url, recipe.name, study)
     best = tuning.tune(
-        recipe.name, aside, goal, job.tune, recipe.seed, job.studies, told, on_trial, weigh=False, fixed=fixed
+        recipe.name, aside, goal, job.tune, recipe.seed, job.studies, told, on_trial, asked=False, fixed=fixed
     )
-    return replace(recipe, params=best.params)
+    return replace(recipe, params=best.params, weights=best.weights)
 
 
 def _maker(name: str) -> "Callable[..., tuple[Registrable, dict[str, str]]]":
@@ -225,9 +228,8 @@ def _of_candidates(
 def _recipe_of(registry: Registry, version: Version, seed: int, device: str) -> Recipe:
     """A version's recipe, for this machine: where it was trained then may not be here."""
     logged = registry.params(version)
-    return Recipe(
-        version.name, int(logged.get("seed", seed)), placed(version.name, device, parameters(version.name, logged))
-    )
+    params = placed(version.name, device, parameters(version.name, logged))
+    return Recipe(version.name, int(logged.get("seed", seed)), params, runs.weights_read(logged))
 
 
 def _rival(registry: Registry, recipe: Recipe, device: str) -> tuple[Recipe | None, str]:

@@ -27,6 +27,7 @@ def inputs_of(recipe: Recipe, data: str, holdout_ms: int, code: str, base: str |
     """
     given: list[object] = [recipe.name, recipe.seed, dict(recipe.params or {}), data, holdout_ms, WEIGHTS, code]
     given += [] if base is None else [base]
+    given += [] if recipe.weights is None else [dict(recipe.weights)]
     return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
 
 

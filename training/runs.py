@@ -20,6 +20,7 @@ from models.registry import CHALLENGER, MANIFEST_TAG
 from training import notebook_model
 from training.notebook_model import DEFAULT_K, NotebookModel
 from training.trainer import Fitted
+from training.tuning import WEIGHT
 
 EXPERIMENT = "kindred"
 FOLDER = "kindred"  # MLflow puts it below data/, where models/registry.py looks for it
@@ -73,7 +74,7 @@ def recommender(fitted: Fitted) -> Registrable:
     return Registrable(
         name=fitted.name,
         save=fitted.model.save,
-        params=fitted.model.params,
+        params={**fitted.model.params, **weights_logged(fitted.weights)},
         metrics=fitted.metrics,
         tags=_windows(fitted),
         loader=notebook_model.__name__,
@@ -81,6 +82,17 @@ def recommender(fitted: Fitted) -> Registrable:
         answer=NotebookModel(fitted.model).predict(example),
         asked_with={"k": DEFAULT_K},
     )
+
+
+def weights_logged(weights: Mapping[str, float] | None) -> dict[str, float]:
+    """What events were worth in a fit as parameters of its run, where that isn't what they are worth elsewhere."""
+    return {f"{WEIGHT}{event}": float(worth) for event, worth in (weights or {}).items()}
+
+
+def weights_read(logged: Mapping[str, str]) -> dict[str, float] | None:
+    """weights_logged() the other way, among all parameters of a run; None where there are none."""
+    found = {name.removeprefix(WEIGHT): float(worth) for name, worth in logged.items() if name.startswith(WEIGHT)}
+    return found or None
 
 
 def register(url: str, made: Registrable, tags: Mapping[str, str], workspace: Path) -> Registered:

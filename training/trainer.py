@@ -35,11 +35,16 @@ TIMED = 200  # histories that a model is timed with
 
 @dataclass(frozen=True)
 class Recipe:
-    """What to fit: a model of MODELS with a seed, and parameters where they aren't production's."""
+    """What to fit: a model of MODELS with a seed, and parameters where they aren't production's.
+
+    `weights`: what every event is worth in what the model is fitted on, where that isn't features.weights.WEIGHTS; it
+    is asked with those all the same, as live states are folded with them.
+    """
 
     name: str
     seed: int = 0
     params: Mapping[str, object] | None = None
+    weights: Mapping[str, float] | None = None
 
     def create(self) -> Model:
         """The unfitted model."""
@@ -51,7 +56,7 @@ class Fitted:
     """A model ready to be registered.
 
     `measured` is [since, until) of the holdout in ms UTC, `window` that of everything the model was fitted on;
-    `example` is a history (item ids) to try it with.
+    `example` is a history (item ids) to try it with; `weights` are those of its recipe.
     """
 
     name: str
@@ -62,6 +67,7 @@ class Fitted:
     target: str
     customers: int
     example: tuple[str, ...]
+    weights: Mapping[str, float] | None = None
 
 
 def train(
@@ -89,20 +95,20 @@ def train(
     if isinstance(model, Trending):
         metrics |= in_context.measured(model, split, catalogue, recipe.seed)
     if rival is not None:
-        other = rival.create().fit(learned, _part(progress, 1, parts))
+        other = rival.create().fit(interactions_of(rival, split.fit, catalogue), _part(progress, 1, parts))
         metrics |= _compared(judged, evaluation.judge(*_answered(other, split)), recipe.seed)
     everything = interactions_of(recipe, rows, catalogue)
     started = clock()
     final = recipe.create().fit(everything, _part(progress, parts - 1, parts))
     metrics |= {"fit_seconds": clock() - started, **_speed(final, everything.histories, cpu), **final.facts}
-    return _whole(final, metrics, everything, holdout_ms, target)
+    return _whole(recipe, final, metrics, everything, holdout_ms, target)
 
 
 def refresh(
+    recipe: Recipe,
     base: Model,
     until: int,
     frame: datasets.Frame,
-    seed: int = 0,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.perf_counter,
     cpu: Callable[[], float] = time.thread_time,
@@ -113,7 +119,7 @@ def refresh(
     Its metrics are those of the model it starts from, on the days since: no model has seen them but the one that is
     registered, which can't be asked about them any more. benchmarks/refresh.py measures what a refresh gains.
 
-    Args:    base: of models.contracts.Refreshable; until: the end of what it was fitted on, ms UTC.
+    Args:    recipe: of the base; base: Refreshable; until: the end of what it was fitted on, in ms UTC.
     Raises:  BadInput: it can't be refreshed, nothing has happened since, or nobody can be measured with.
     """
     if not isinstance(base, Refreshable):
@@ -127,15 +133,17 @@ def refresh(
     split, target = holdout(rows, since)
     people = IdMap.of(split.fit["user_id"].unique())
     known = Interactions(people, base.items, datasets.histories(split.fit, people, base.items))
-    metrics, _ = _measured(base, split, known, seed)
-    everything = interactions_of(Recipe(base.name), rows, catalogue)
+    metrics, _ = _measured(base, split, known, recipe.seed)
+    everything = interactions_of(recipe, rows, catalogue)
     started = clock()
     final = base.refreshed(everything, progress)
     metrics |= {"fit_seconds": clock() - started, **_speed(final, everything.histories, cpu), **final.facts}
-    return _whole(final, metrics, everything, since, target)
+    return _whole(recipe, final, metrics, everything, since, target)
 
 
-def _whole(model: Model, metrics: dict[str, float], everything: Interactions, holdout_ms: int, target: str) -> Fitted:
+def _whole(
+    recipe: Recipe, model: Model, metrics: dict[str, float], everything: Interactions, holdout_ms: int, target: str
+) -> Fitted:
     since, until = everything.window or (0, 0)
     return Fitted(
         name=model.name,
@@ -146,12 +154,13 @@ def _whole(model: Model, metrics: dict[str, float], everything: Interactions, ho
         target=target,
         customers=len(everything.users),
         example=_example(everything),
+        weights=recipe.weights,
     )
 
 
 def interactions_of(recipe: Recipe, rows: datasets.Frame, catalogue: Sequence[Item]) -> Interactions:
     """What the recipe's model is fitted on, with what is known of the items if it reads that."""
-    learned = datasets.interactions(rows)
+    learned = datasets.interactions(rows if recipe.weights is None else datasets.weighed(rows, recipe.weights))
     return with_content(learned, catalogue) if catalogue and recipe.name in READS_CONTENT else learned
 
 

@@ -77,25 +77,29 @@ def tune(
     progress: Progress | None = None,
     on_trial: OnTrial | None = None,
     weigh: bool = True,
+    asked: bool = True,
     fixed: Mapping[str, object] | None = None,
 ) -> Tuned:
     """Try `trials` configurations, counting those that the storage has of the same study already.
 
     Args:    split: of validation, as training.validation.validation() carves it; storage: an SQLite file, made where it
              is absent, None keeps nothing; progress: counts trials; on_trial: told of each after it has ended, with
-             its state `COMPLETE`, `PRUNED` or `FAIL`; weigh: look for the events' weights too; fixed: parameters that
-             every trial has, such as a device, in place of what would be tried.
+             its state `COMPLETE`, `PRUNED` or `FAIL`; weigh: look for the events' weights too; asked: people are asked
+             with the weights that are tried, else with features.weights.WEIGHTS; fixed: parameters that every trial
+             has, such as a device, in place of what would be tried.
     Raises:  BadInput: nothing to tune, or no trial could be fitted.
     """
     space_of(name)
     goal.k  # noqa: B018 - a metric that isn't one is said before anything is opened
     weights = weight_ranges(split.fit) if weigh else {}
-    study = _study(study_name(name, split, goal, seed, weights, fixed), name, seed, weights, storage)
+    study = _study(study_name(name, split, goal, seed, weights, fixed, asked), name, seed, weights, storage)
     done = sum(trial.state.is_finished() for trial in study.trials)
     if progress is not None and done:
         progress(min(done, trials), trials)
     tell = partial(_told, progress=progress, on_trial=on_trial, trials=trials)
-    objective = partial(_objective, name=name, weights=weights, split=split, goal=goal, seed=seed, fixed=fixed or {})
+    objective = partial(
+        _objective, name=name, weights=weights, split=split, goal=goal, seed=seed, fixed=fixed or {}, asked=asked
+    )
     study.optimize(objective, n_trials=max(0, trials - done), catch=(KindredError,), callbacks=[tell])
     return _best(study)
 
@@ -109,11 +113,13 @@ def weight_ranges(rows: Frame) -> dict[str, Range]:
     return {name: Range(worth / WEIGHT_FACTOR, worth * WEIGHT_FACTOR, log=True) for worth, name in adding[1:]}
 
 
-def weighed(split: Split, weights: Mapping[str, float] | None) -> Split:
-    """The split with events of this worth; what is to be found stays."""
+def weighed(split: Split, weights: Mapping[str, float] | None, asked: bool = True) -> Split:
+    """The split with events of this worth, in what is asked with if `asked`; what is to be found stays."""
     if weights is None:
         return split
     fit = datasets.weighed(split.fit, weights)
+    if not asked:
+        return replace(split, fit=fit)
     return replace(split, fit=fit, known=fit if split.known is split.fit else datasets.weighed(split.known, weights))
 
 
@@ -124,14 +130,16 @@ def study_name(
     seed: int,
     weights: Mapping[str, Range],
     fixed: Mapping[str, object] | None = None,
+    asked: bool = True,
 ) -> str:
-    """A name that only the same data, protocol, goal, model, ranges and fixed parameters share."""
+    """A name that only the same data, protocol, goal, model, ranges, fixed parameters and way of asking share."""
     digest = hashlib.sha256()
     for frame in (split.fit, split.known, split.test):
         digest.update(repr(list(frame.columns)).encode())
         digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
     tried = (sorted(space_of(name).ranges.items()), defaults_of(name), sorted(weights.items()))
     digest.update(repr((goal, seed, *tried, *sorted((fixed or {}).items()))).encode())
+    digest.update(b"" if asked else b"asked as ever")
     return f"{name}-{digest.hexdigest()[:16]}"
 
 
@@ -162,6 +170,7 @@ def _objective(
     goal: Goal,
     seed: int,
     fixed: Mapping[str, object],
+    asked: bool,
 ) -> float:
     space = space_of(name)
     free = {each: within for each, within in space.ranges.items() if each not in fixed}
@@ -169,7 +178,7 @@ def _objective(
     drawn = {event: float(_drawn(trial, f"{WEIGHT}{event}", within)) for event, within in weights.items()}
     if drawn:
         trial.set_user_attr("weights", all_weights(drawn))
-        split = weighed(split, all_weights(drawn))
+        split = weighed(split, all_weights(drawn), asked)
     model = create(name, seed, params)
     watch = Watch(model, split, goal.metric, goal.k, goal.mask, trial) if space.reports else None
     model.fit(datasets.interactions(split.fit), watch)

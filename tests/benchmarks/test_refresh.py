@@ -1,7 +1,9 @@
-"""The benchmarks of a warm start and of size, on little data."""
+"""The benchmarks of a warm start, of size and of taste, on little data."""
 
 import numpy as np
+import pandas as pd
 
+from benchmarks import tastes
 from benchmarks.refresh import refreshed
 from benchmarks.scale import GROUPS, one, synthetic
 from tests.tastes import DAY_MS, two_tastes
@@ -28,3 +30,13 @@ def test_synthetic_customers_are_seeded_and_in_the_order_of_time() -> None:
 def test_a_fit_is_measured_with_its_data_apart() -> None:
     found = one("trending", 100, 2 * GROUPS)
     assert 0 < found["data_gb"] <= found["peak_gb"]
+
+
+def test_customers_of_little_taste_are_seeded_and_take_each_item_once() -> None:
+    world = tastes.World(30, 40, 8, 0.2)
+    frame = tastes.customers(world)
+    pd.testing.assert_frame_equal(frame, tastes.customers(world))
+    assert not frame.duplicated(["user_id", "item_id"]).any()
+    assert (frame.groupby("user_id").size() == 8).all()
+    told = tastes.found(world, ["item_knn"])
+    assert told["item_knn_over_popularity_low"] <= told["item_knn"] - told["popularity"]

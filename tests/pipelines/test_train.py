@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 import pytest
 from optuna import load_study
 
@@ -77,6 +78,23 @@ def test_what_was_tuned_is_registered_and_a_study_goes_on_where_it_was(mlflow_ur
     best = max(trials, key=lambda trial: (trial.value, -trial.number))
     assert len(trials) == 3  # the second run tried nothing again
     assert float(tuned["half_life_days"]) == pytest.approx(best.params["half_life_days"])
+
+
+def test_what_events_are_worth_is_tuned_registered_and_is_the_champions_recipe(mlflow_url: str, tmp_path: Path) -> None:
+    views = FRAME.assign(event="Product Viewed", timestamp=FRAME["timestamp"] - 60_000)
+    frame = pd.concat([views, FRAME]).sort_values("timestamp", kind="stable")
+    given = replace(job(mlflow_url, tmp_path), tune=2, studies=tmp_path / "studies.db")
+    champion = train(["trending"], frame, given, seed=92)[0]
+    with Registry(mlflow_url) as registry:
+        params = registry.params(registry.get("trending", champion.version))
+        registry.set_alias("trending", "champion", champion.version)
+        challenger = train(["trending"], frame, job(mlflow_url, tmp_path), seed=92)[0]
+        registry.remove_alias("trending", "champion")
+    trials = load_study(study_name=None, storage=f"sqlite:///{given.studies}").trials
+    best = max(trials, key=lambda trial: (trial.value, -trial.number))
+    assert float(params["weights.Order Completed"]) == pytest.approx(best.params["weights.Order Completed"])
+    assert float(params["weights.Order Refunded"]) == -float(params["weights.Order Completed"])
+    assert challenger.metrics["rival_ndcg@10"] == pytest.approx(champion.metrics["ndcg@10"])
 
 
 def test_only_models_of_slates_can_be_tuned(mlflow_url: str, tmp_path: Path) -> None:

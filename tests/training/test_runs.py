@@ -156,6 +156,14 @@ def test_each_trial_is_a_child_of_the_run_of_its_study_which_is_resumed(mlflow_u
     assert told["0"].data.metrics == {"ndcg_at_10": 0.25}
 
 
+def test_what_events_were_worth_is_read_from_where_it_was_logged() -> None:
+    weights = {"Product Added": 8.5, "Order Refunded": -20.0}
+    logged = {"alpha": "4.0", **{name: str(value) for name, value in runs.weights_logged(weights).items()}}
+    assert runs.weights_read(logged) == weights
+    assert runs.weights_read({"alpha": "4.0"}) is None
+    assert runs.weights_logged(None) == {}
+
+
 def test_a_study_without_a_registry_is_said() -> None:
     with pytest.raises(Unavailable, match="did not take the study"):
         runs.trials(f"http://127.0.0.1:{free_port()}", "als", "s")

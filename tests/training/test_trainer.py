@@ -90,13 +90,27 @@ def test_a_refresh_is_measured_as_what_it_starts_from_on_days_that_that_never_sa
     until = int(FRAME["timestamp"].max()) + 1 - 10 * DAY_MS
     full = trainer.train(Recipe("als"), FRAME, 10 * DAY_MS)
     base = create("als").fit(datasets.interactions(datasets.checked(FRAME[FRAME["timestamp"] < until])))
-    warm = trainer.refresh(base, until, FRAME)
+    warm = trainer.refresh(Recipe("als"), base, until, FRAME)
     assert warm.metrics["ndcg@10"] == pytest.approx(full.metrics["ndcg@10"])  # both were fitted on all before
     assert {"ndcg@10_low", "coverage@10", "ask_ms_p99", "index_recall_at_20"} <= warm.metrics.keys()
     assert (warm.window, warm.measured, warm.target) == (full.window, full.measured, full.target)
     assert warm.model is not base
     with pytest.raises(BadInput, match="no warm start"):
-        trainer.refresh(create("ease"), until, FRAME)
+        trainer.refresh(Recipe("ease"), create("ease"), until, FRAME)
+
+
+def test_events_are_worth_in_a_fit_what_the_recipe_says_and_a_rivals_what_its_own_says() -> None:
+    views = FRAME.assign(event="Product Viewed", item_id="i019")
+    frame = pd.concat([views, FRAME])
+    heavy = Recipe("als", weights={"Product Viewed": 40.0, "Order Completed": 1.0})
+    rows = datasets.checked(frame)
+    assert trainer.interactions_of(heavy, rows, ()).matrix.max() > 40
+    alone = trainer.train(heavy, frame, 10 * DAY_MS)
+    beside = trainer.train(Recipe("als"), frame, 10 * DAY_MS, rival=heavy)
+    assert alone.weights == heavy.weights
+    assert beside.weights is None
+    assert beside.metrics["rival_ndcg@10"] == pytest.approx(alone.metrics["ndcg@10"])
+    assert alone.metrics["ndcg@10"] != pytest.approx(beside.metrics["ndcg@10"])
 
 
 def test_a_metric_comes_with_its_interval_and_with_what_it_cost() -> None:

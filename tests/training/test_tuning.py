@@ -122,6 +122,9 @@ def test_events_that_foretell_nothing_lose_their_weight() -> None:
     moved = tuning.weighed(time_split(frame, DAY_MS), {"Product Viewed": 2.0})
     assert moved.fit["weight"].tolist() == [2, 2, 2, 0]
     assert moved.test["weight"].tolist() == [1, 1, 1]
+    asked_as_ever = tuning.weighed(time_split(frame, DAY_MS), {"Product Viewed": 2.0}, asked=False)
+    assert asked_as_ever.fit["weight"].tolist() == [2, 2, 2, 0]
+    assert asked_as_ever.known["weight"].tolist() == [1, 1, 1, 5]
 
 
 @pytest.mark.parametrize("metric", ["ndcg", "beauty@10", "ndcg@0", "ndcg@x"])
