@@ -29,6 +29,7 @@ from models.trending import popularity
 
 FEWEST = 32  # vectors of a small graph
 PART = 8  # of a graph's vectors at most one in so many is taken: with all of them nothing is filtered
+ROWS = 65_536  # users that are multiplied at once
 LOWEST = 1e-3  # below it a chord of the curve is its slope at 0
 TRACE = 1e-6  # of the best score: what popularity may add, so that what is out of reach has an order too
 
@@ -197,14 +198,21 @@ def spectrum(matrix: Csr, rank: int, seed: int, rounds: int = 5) -> Spectrum:
     """The first `rank` right singular vectors, by power iterations on a random start."""
     rank = min(rank, *matrix.shape)
     wide = min(rank + 32, *matrix.shape)
-    across = matrix.T.tocsr()
     basis = np.random.default_rng(seed).standard_normal((matrix.shape[1], wide)).astype(np.float32)
     for _ in range(rounds):
-        basis = np.linalg.qr(across @ (matrix @ basis))[0]
-    seen = matrix @ basis
-    squares, turned = np.linalg.eigh(seen.T @ seen)
+        basis = np.linalg.qr(_squared(matrix, basis))[0]
+    squares, turned = np.linalg.eigh(basis.T @ _squared(matrix, basis))
     vectors = basis @ turned[:, ::-1][:, :rank]
     return Spectrum(vectors.astype(np.float32), np.maximum(squares[::-1][:rank], 0).astype(np.float32))
+
+
+def _squared(matrix: Csr, basis: Float32) -> Float32:
+    """matrix' matrix basis, some rows at a time: of a million users all at once would be gigabytes."""
+    found = np.zeros_like(basis)
+    for start in range(0, matrix.shape[0], ROWS):
+        part = matrix[start : start + ROWS]
+        found += part.T @ (part @ basis)
+    return found
 
 
 def _passed(squares: Float32, config: GraphFilterConfig) -> tuple[np.float32, Float32]:

@@ -8,6 +8,7 @@ from scipy.sparse import csr_matrix, random_array
 
 from models.arrays import Float32
 from models.histories import History
+from models.linear import graph_filter
 from models.linear.graph_filter import GraphFilter, GraphFilterConfig, spectrum
 from tests.tastes import checkerboard, two_tastes
 from training import datasets
@@ -52,7 +53,9 @@ def test_what_no_path_leads_to_is_ordered_by_popularity() -> None:
     assert (scores > 0).all()
 
 
-def test_the_singular_vectors_are_those_of_the_exact_decomposition() -> None:
+@pytest.mark.parametrize("rows", [7, 65_536])
+def test_the_singular_vectors_are_those_of_the_exact_decomposition(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graph_filter, "ROWS", rows)
     matrix = csr_matrix(random_array((60, 40), density=0.2, rng=np.random.default_rng(0), dtype=np.float32))
     found = spectrum(matrix, 5, seed=0)
     _, values, exact = np.linalg.svd(matrix.toarray())
