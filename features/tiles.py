@@ -13,7 +13,6 @@ import numpy as np
 from features.checks import TEXTS
 from features.columns import Events
 from features.contributions import SUB_BITS, Reader, Rows, sub_of
-from features.errors import BadFeature
 from features.table import Need, Series, Table
 from features.windows import DAY, HOUR, Ints, Window
 
@@ -32,22 +31,12 @@ class Place(NamedTuple):
 
 
 def shared(table: Table) -> dict[int, Series]:
-    """The series of items and of all customers, by number.
-
-    Raises:  BadFeature: one of them is over all time.
-    """
-    found = {number: each for number, each in enumerate(table.series) if each.need.entity in {"item", "global"}}
-    for each in found.values():
-        if each.total:
-            raise BadFeature(f"a feature of entity {each.need.entity} needs a window, of at most 366d", "window")
-    return found
+    """The series of items and of all customers, by number."""
+    return {number: each for number, each in enumerate(table.series) if each.need.entity in {"item", "global"}}
 
 
 def kept_tiles(table: Table) -> dict[int, int]:
-    """How many tiles of each step a bucket keeps beside its newest: as many as the longest window may still need.
-
-    Raises:  BadFeature: a feature of items or of all is over all time.
-    """
+    """How many tiles of each step a bucket keeps beside its newest: as many as the longest window may still need."""
     kept: dict[int, int] = {}
     for series in shared(table).values():
         for rung in series.rungs:

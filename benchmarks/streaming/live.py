@@ -29,6 +29,7 @@ from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[2]
 WAIT_S = 1_800.0
+EVENTS_OF_ONE = 50  # of a customer on average, where many events wait
 
 
 def main() -> None:
@@ -84,7 +85,7 @@ def _freshness(folder: Path, bootstrap: str, url: str, client: Client, rate: int
 
 def _curve(folder: Path, bootstrap: str, url: str, client: Client, events: int, numbers: list[int]) -> None:
     """What waits is taken by one, two, ... workers, each time from nothing."""
-    produce(bootstrap, "events", Traffic(events))
+    produce(bootstrap, "events", Traffic(events, customers=max(Traffic.customers, events // EVENTS_OF_ONE)))
     rows = []
     for workers in numbers:
         client.flushall()

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from features.compiled import packed_additions
 from features.definitions import FEATURES
-from features.errors import BadFeature
 from features.feature import about, count, total
 from features.packing import pack
 from features.states import no_states
@@ -145,11 +144,6 @@ def test_as_many_tiles_are_kept_as_the_longest_window_reaches_back_from_any_minu
 def test_a_calendar_month_keeps_its_days() -> None:
     months = table(about("item", count("now", VIEW, "month"), count("before", VIEW, "last month")))
     assert kept_tiles(months)[DAY] >= 62
-
-
-def test_a_shared_count_over_all_time_is_refused() -> None:
-    with pytest.raises(BadFeature, match="entity item needs a window"):
-        tile_additions(table(about("item", count("ever", VIEW))), events_of([]), np.empty(0, np.int64))
 
 
 def test_a_tile_is_a_cell_at_one_size_only_and_a_boundary_leaves_out_what_finer_ones_hold() -> None:
