@@ -12,11 +12,8 @@ from features.compiled.kernel import kernel
 from features.errors import BrokenArtifact
 from models.arrays import Float32, Int32
 
-DEFAULT_LEFT, MISSING_IS_NAN, MISSING = (
-    2,
-    8,
-    12,
-)  # bits of decision_type; its lowest one says that it asks for a category
+# Bits of a node's decision_type; its lowest one says that it asks for a category.
+DEFAULT_LEFT, MISSING_IS_NAN, MISSING = 2, 8, 12
 
 Float64 = npt.NDArray[np.float64]
 

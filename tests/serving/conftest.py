@@ -2,10 +2,16 @@
 
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from features.kafka.consumer import Consumer
+from features.settings import Settings
+from serving.following import Follower
+from serving.guard import Guard
+from tests.serving.following.fakes import Models
+from tests.serving.trials import told_nobody
 from tests.serving.world import Topic, World, world
 
 
@@ -49,3 +55,13 @@ def dead_letters(read_topic: Callable[[str], Topic]) -> Topic:
 def customer() -> str:
     """The id of a customer whom nobody has seen."""
     return f"customer-{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def guard(tmp_path: Path, redis_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Guard]:
+    """One over an empty Redis and a registry in memory."""
+    follower = Follower(Settings(tmp_path, redis=redis_server, mlflow="http://127.0.0.1:1"), Models(tmp_path))  # type: ignore[arg-type]
+    follower.now = lambda: 1_000
+    monkeypatch.setattr(follower.models, "told", told_nobody)
+    yield Guard(follower, clock=lambda: 0.0)
+    follower.redis.close()
