@@ -132,7 +132,7 @@ def world(
 ) -> Iterator[World]:
     """Everything, on free ports, gone when the block ends."""
     children = Children(data / "logs")
-    own = given or Settings(data=data, demo=demo)
+    own = given or Settings(data=data, demo=demo, exploration=0.0)  # a slate is then what a test can say it is
     with parts(own, "redis", "kafka", "mlflow", children=children) as settings:
         client = connect(settings.redis)
         items = fill(settings, client)
