@@ -69,7 +69,7 @@ def benchmark_table(
 ) -> dict[str, Any]:
     """Stratified cross-validation of each model.
 
-    Returns: by model `auc pr_auc log_loss brier ece`: means over folds and seeds; `..._folds` and `..._seeds`: standard
+    Returns: by model METRICS: means over folds and seeds; `..._folds` and `..._seeds`: standard
              deviations over all folds and between the seeds' means; `ece_pooled`: of all rows of a seed at once, each
              foretold by the fold that left it out; `seconds` of fits. And `telltales`: columns that alone give the
              label away.

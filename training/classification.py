@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
-from models.customers.calibration import ece
+from models.customers.calibration import ece, ece_by_chance
 from models.customers.encoding import Inputs, is_text, texts_of
 
 Float64 = NDArray[np.float64]
-METRICS = ("auc", "pr_auc", "log_loss", "brier", "ece")
+METRICS = ("auc", "pr_auc", "log_loss", "brier", "ece", "ece_by_chance")
 TELLTALE = 0.99  # the area under the curve of one column alone, from which on it is no hint but the answer
 _RARE = 10
 _FEW = 100
@@ -19,7 +19,8 @@ _FEW = 100
 def measure(probabilities: "NDArray[Any]", labels: "NDArray[Any]") -> dict[str, float]:
     """METRICS of n rows with labels 0 and 1, of which there are both.
 
-    `auc`: area under the ROC curve; `pr_auc`: average precision; `ece`: 10 bins of equal width.
+    `auc`: area under the ROC curve; `pr_auc`: average precision; `ece`: 10 bins of equal width, and
+    `ece_by_chance`, what it would be were the probabilities right.
     """
     sure = np.clip(np.asarray(probabilities, np.float64), 1e-7, 1 - 1e-7)
     target = np.asarray(labels, np.float64)
@@ -29,6 +30,7 @@ def measure(probabilities: "NDArray[Any]", labels: "NDArray[Any]") -> dict[str, 
         "log_loss": float(log_loss(target, sure)),
         "brier": float(brier_score_loss(target, sure)),
         "ece": ece(sure, target),
+        "ece_by_chance": ece_by_chance(sure),
     }
 
 

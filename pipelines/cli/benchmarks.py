@@ -12,7 +12,7 @@ from pipelines import console
 from pipelines.cli.options import Json, Map, Zone, day, duration
 
 app = typer.Typer()
-_SHOWN = ("auc", "pr_auc", "log_loss", "brier", "ece")
+_SHOWN = ("auc", "pr_auc", "log_loss", "brier", "ece", "ece_by_chance")
 
 
 @app.command()

@@ -9,7 +9,7 @@ from scipy.special import expit, logit
 
 from features.errors import BadInput, BrokenArtifact, NotFitted
 from models import artifacts
-from models.customers.calibration import blend, ece, reliability
+from models.customers.calibration import blend, ece, ece_by_chance, reliability
 from models.customers.churn import Churn
 from models.customers.encoding import Encoding, Inputs
 from models.customers.folds import grouped_folds
@@ -164,6 +164,16 @@ def test_ece_by_hand() -> None:
     chances, labels = np.array([0.05, 0.05, 1.0, 1.0]), np.array([0.0, 1, 1, 1])
     assert [each.rows for each in reliability(chances, labels)] == [2, 2]
     assert ece(chances, labels) == pytest.approx(2 / 4 * 0.45)
+
+
+def test_what_chance_alone_makes_of_right_probabilities() -> None:
+    # one bin of two rows: variance 2 x .5 x .5 = .5; the mean amount of a normal of that is sqrt(2 x .5 / pi) = .5642
+    assert ece_by_chance(np.array([0.5, 0.5])) == pytest.approx(0.5642 / 2, abs=1e-4)
+    assert ece_by_chance(np.array([0.0, 1.0])) == 0
+    rng = np.random.default_rng(0)
+    right = rng.beta(1, 2, 1_400)
+    drawn = [ece(right, (rng.random(1_400) < right).astype(float)) for _ in range(300)]
+    assert ece_by_chance(right) == pytest.approx(np.mean(drawn), rel=0.03)
 
 
 def test_numbers_become_hats_that_add_up_to_one() -> None:
