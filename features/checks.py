@@ -15,11 +15,12 @@ from features.windows import window
 ENTITIES = ("customer", "item", "global", "session", "customer x category")
 SHARED = frozenset({"item", "global"})  # added up over all customers, so they can only be sums
 CALENDAR = ("hour", "weekday")
+OTHERS = ("with", "beside")  # keys of an item that are other items: in one order, viewed one after the other
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 NUMBERS = ("one", "weight", *EVENT_NUMBERS, *LINE_NUMBERS)
 TEXTS = (*EVENT_TEXTS, *LINE_TEXTS)
 LINES = frozenset((*LINE_NUMBERS, *LINE_TEXTS))
-KEYS = (*TEXTS, *CALENDAR, "event", "with")
+KEYS = (*TEXTS, *CALENDAR, *OTHERS, "event")
 SESSION_READS = ("events", "duration", "sessions", "mean duration")
 TIMELESS = frozenset({"since", "latest", "first", "last", "recent", "ratio"})
 KEYED = frozenset({"distinct", "top", "share", "decayed", "last"})
@@ -137,14 +138,28 @@ def _check_columns(feature: Feature) -> None:
         raise BadFeature(f"{feature.by!r} is no text of an event; known: {', '.join(KEYS)}", "by")
     if (feature.kind in KEYED) != bool(feature.by) and feature.kind != "sum":
         raise BadFeature(f"{feature.kind} {'needs a key' if feature.kind in KEYED else 'has no key'}", "by")
-    if feature.by == "with" and feature.entity != "item":
-        raise BadFeature("only an item has others with it in an order", "by")
+    if feature.by in OTHERS:
+        _check_others(feature)
     if feature.entity in SHARED and feature.by in CALENDAR:
         raise BadFeature(f"a {feature.entity} isn't counted by {feature.by}", "by")
     if feature.kind in {"last", "distinct"} and feature.by not in TEXTS:
         raise BadFeature(f"{feature.kind} is of a text of an event, not of {feature.by!r}", "by")
     if feature.kind in {"share"} and feature.by not in CALENDAR:
         raise BadFeature(f"a share is of hours or weekdays, not of {feature.by!r}", "by")
+
+
+def _check_others(feature: Feature) -> None:
+    """Items in one order, or viewed one after the other, are counted and nothing else."""
+    if feature.entity != "item":
+        raise BadFeature(f"only an item has others {feature.by} it", "by")
+    if feature.kind != "sum" or feature.of != "one":
+        raise BadFeature(f"others {feature.by} an item are counted, {feature.of!r} can't be added up", "of")
+    if feature.where is not None:
+        raise BadFeature(f"others {feature.by} an item are counted without a condition", "where")
+    if feature.by == "beside" and feature.events != ("Product Viewed",):
+        raise BadFeature(
+            "beside an item are others that were viewed right before or after: of Product Viewed", "events"
+        )
 
 
 def _check_argument(feature: Feature) -> None:

@@ -11,6 +11,7 @@ from features.events import EVENTS
 
 MISSING = -(2**63)
 NAMES: tuple[str, ...] = (*EVENTS, "identify", "page", "screen", "group", "alias")
+TOGETHER, APART = len(NAMES), len(NAMES) + 1  # what `features.coviews` makes of touches, beyond the names of events
 
 # Which property each column comes from. Money is in minor units of the event's currency.
 EVENT_NUMBERS = (

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from features.checks import LINES
-from features.columns import EVENT_NUMBERS, EVENT_TEXTS, MISSING, NAMES, Events, Text
+from features.checks import LINES, OTHERS
+from features.columns import APART, EVENT_NUMBERS, EVENT_TEXTS, MISSING, NAMES, TOGETHER, Events, Text
 from features.events import message_hash
 from features.table import Need, Table
 from features.weights import WEIGHTS
@@ -38,10 +38,14 @@ class Deltas(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """What one series takes from a batch: the event (and line, -1 for none) of each addition, its sub and its value."""
+    """What one series takes from a batch: the event (and line, -1 for none) of each addition, its sub and its value.
+
+    `key` is the row, of the column that the series is keyed by, where the text behind the sub is.
+    """
 
     event: Ints
     line: Ints
+    key: Ints
     sub: Ints
     value: Ints
 
@@ -78,7 +82,7 @@ def contribute(table: Table, read: "Reader", owner: Ints) -> Additions:
         values.append(rows.value)
         if table.named[number]:
             places.append(mine << SUB_BITS | rows.sub)
-            codes.append(read.codes(series.need.by)[rows.event if series.need.by in EVENT_TEXTS else rows.line])
+            codes.append(read.codes(series.need.by)[rows.key])
     none = np.empty(0, np.int64)
     return Additions(
         Deltas(_all(owners), np.concatenate(keys) if keys else np.empty(0, np.uint64), _all(values)),
@@ -121,7 +125,7 @@ class Reader:
 
     def rows(self, need: Need) -> Rows:
         """What the series takes."""
-        if need.by == "with":
+        if need.by in OTHERS:
             return self._together(need)
         if by_line(need):
             line = self._lines_of(need.events)
@@ -130,15 +134,16 @@ class Reader:
             event = self._events_of(need.events)
             line = np.full(len(event), -1)
         if not len(event):
-            return Rows(event, line, event, event)
+            return Rows(event, line, event, event, event)
         keep = np.ones(len(event), np.bool_)
         sub = self._sub(need, event, line, keep)
         value = self._value(need.of, event, line, keep)
         if need.where:
             keep &= self.where(*need.where, event, line)
+        key = event if need.by in EVENT_TEXTS else line
         if keep.all():
-            return Rows(event, line, sub, value)
-        return Rows(event[keep], line[keep], sub[keep], value[keep])
+            return Rows(event, line, key, sub, value)
+        return Rows(event[keep], line[keep], key[keep], sub[keep], value[keep])
 
     def start(self, step: int) -> Ints:
         """(n,) the start of each event's tile of this size, in tiles of 5 minutes."""
@@ -150,8 +155,8 @@ class Reader:
     def _select(self, names: tuple[str, ...]) -> Bools:
         """No name at all means every known one."""
         if names not in self._selected:
-            wanted = np.array([not names or name in names for name in NAMES] + [False])  # the last is -1, unknown
-            self._selected[names] = wanted[self.events.name]
+            wanted = [not names or name in names for name in NAMES]
+            self._selected[names] = np.array([*wanted, False, False, False])[self.events.name]  # the last: -1, unknown
         return self._selected[names]
 
     def _events_of(self, names: tuple[str, ...]) -> Ints:
@@ -226,20 +231,27 @@ class Reader:
         return self._codes[column]
 
     def _together(self, need: Need) -> Rows:
-        """Each item of an order with each other one, in both directions; of a long order its first lines."""
-        line = self._lines_of(need.events)
+        """Each item of an event with each other one, in both directions; of a long order its first lines."""
+        if need.by == "beside":
+            line = np.flatnonzero((self.events.name >= TOGETHER)[self.events.line_of])
+        else:
+            line = self._lines_of(need.events)
         event = self.events.line_of[line].astype(np.int64)
-        subs = self.subs("item")[line]
         starts = np.flatnonzero(np.diff(event, prepend=-1))
-        pairs: dict[tuple[int, int, int], int] = {}
-        for start, end in zip(starts, np.append(starts[1:], len(line))[: len(starts)], strict=True):
-            several = range(start, min(end, start + MOST_TOGETHER))
-            for one in several:
-                for other in several:
-                    if subs[one] != subs[other]:
-                        pairs[int(event[one]), int(subs[one]), int(subs[other])] = int(line[one])
-        flat = np.array([(e, at, other, 1) for (e, _, other), at in pairs.items()], np.int64).reshape(-1, 4)
-        return Rows(flat[:, 0], flat[:, 1], flat[:, 2], flat[:, 3])
+        sizes = np.minimum(np.diff(np.append(starts, len(line))), MOST_TOGETHER)
+        # Of an event with k lines there are k * k pairs, counted through by one number.
+        which = np.repeat(np.arange(len(starts)), sizes * sizes)
+        nth = np.arange(len(which)) - np.repeat(np.cumsum(sizes * sizes) - sizes * sizes, sizes * sizes)
+        one, other = (line[starts[which] + part] for part in np.divmod(nth, sizes[which]))
+        subs, event = self.subs("item"), self.events.line_of[one].astype(np.int64)
+        keep = subs[one] != subs[other]
+        one, other, event = one[keep], other[keep], event[keep]
+        if need.by == "with":
+            _, pair = np.unique(event << SUB_BITS | subs[one], return_inverse=True)
+            _, first = np.unique(pair << SUB_BITS | subs[other], return_index=True)
+            one, other, event = one[first], other[first], event[first]
+        value = np.where(self.events.name[event] == APART, -1, 1)
+        return Rows(event, one, other, subs[other], value)
 
 
 def by_line(need: Need) -> bool:

@@ -142,6 +142,7 @@ ITEM: tuple[Feature, ...] = about(
     ratio("item_cart_rate_30d", "item_adds_30d", "item_views_30d", entity="item", description="Carts per view"),
     ratio("item_trend_7d", "item_views_7d", "item_views_previous_7d", entity="item", description="A week by the last"),
     count("bought_together_90d", ORDER, "90d", by="with", dtype="map<str,int>", description="Orders with the other"),
+    count("viewed_together_7d", VIEW, "7d", by="beside", dtype="map<str,int>", description="Viewed next to the other"),
     count("carted_together_90d", CART, "90d", by="with", dtype="map<str,int>", description="Carts seen with the other"),
 )
 GLOBAL: tuple[Feature, ...] = about(

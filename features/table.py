@@ -108,6 +108,11 @@ class Table:
         return np.array([n.by in TEXTS and n.of != "tile" and n.entity == "customer" for n in needs], np.bool_)
 
     @cached_property
+    def coviewed(self) -> bool:
+        """Whether any series is of items viewed one after the other."""
+        return any(series.need.by == "beside" for series in self.series)
+
+    @cached_property
     def ladders(self) -> tuple[tuple[Series, ...], npt.NDArray[np.int64]]:
         """A series of each kind of ladder, and the index of each series' own among them."""
         kinds = {(series.rungs, series.total): series for series in self.series}

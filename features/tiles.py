@@ -4,15 +4,15 @@ A field of a tile is the number of its series, a colon and the item's id; where 
 and the key follow. Every addition is made to a tile of each size that its series keeps: any of them is a whole sum.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from features.checks import TEXTS
+from features.checks import OTHERS, TEXTS
 from features.columns import Events
-from features.contributions import SUB_BITS, Reader, Rows, sub_of
+from features.contributions import Reader, Rows, sub_of
 from features.table import Need, Series, Table
 from features.windows import DAY, HOUR, Ints, Window
 
@@ -20,6 +20,7 @@ Tiles = dict[int, dict[int, dict[str, int]]]  # step, first tile, field, additio
 
 _MONTH = 31 * DAY
 STEPS = (1, HOUR, DAY)  # of tiles that are ever kept
+_KEY_BITS = 31  # of a sub, or of a text's number
 
 
 class Place(NamedTuple):
@@ -61,12 +62,19 @@ def place_of(table: Table, field: str) -> Place:
 
 def named(need: Need) -> bool:
     """Whether a series is keyed by texts, whose names are kept."""
-    return need.by == "with" or need.by in TEXTS
+    return need.by in OTHERS or need.by in TEXTS
 
 
 def sub_of_field(need: Need, key: str) -> int:
     """The sub of a field's key."""
     return sub_of(key) if named(need) else int(key or 0)
+
+
+class Part(NamedTuple):
+    """n events, and the bucket of each."""
+
+    events: Events
+    bucket: Ints
 
 
 class Added(NamedTuple):
@@ -80,12 +88,12 @@ class Added(NamedTuple):
     fields: list[str]
 
 
-def tile_additions(table: Table, events: Events, bucket: Ints) -> dict[int, Tiles]:
+def tile_additions(table: Table, *parts: Part) -> dict[int, Tiles]:
     """By bucket what its events add.
 
-    Args:    bucket: (n,) of each event.
+    Args:    parts: of which no two add to the same series.
     """
-    return _grouped(added(table, events, bucket))
+    return _grouped(added(table, *parts))
 
 
 def sent(tiles: Tiles) -> bytes:
@@ -97,27 +105,32 @@ def sent(tiles: Tiles) -> bytes:
     return msgspec.msgpack.encode(texts)
 
 
-def added(table: Table, events: Events, bucket: Ints) -> Added:
+def added(table: Table, *parts: Part) -> Added:
     """What the events add, one addition a row; arguments as for `tile_additions`."""
-    read = Reader(events)
-    fields = _Fields(table, read)
+    fields: list[str] = []
+    rows = [each for part in parts for each in _rows(table, part, fields)]
     none = np.empty(0, np.int64)
-    parts: list[tuple[Ints, Ints, Ints, Ints, Ints]] = []
-    for number, series in shared(table).items():
-        rows = read.rows(series.need)
-        if len(rows.event):
-            field, place = fields.of(number, series.need, rows), bucket[rows.event]
-            for rung in series.rungs:
-                start = read.start(rung.step)[rows.event]
-                parts.append((place, np.full(len(start), rung.step), start, field, rows.value))
-    if not parts:
+    if not rows:
         return Added(none, none, none, none, none, [])
-    buckets, steps, starts, field, value = (np.concatenate(column) for column in zip(*parts, strict=True))
+    buckets, steps, starts, field, value = (np.concatenate(column) for column in zip(*rows, strict=True))
     # One number sorts five times as fast as two: 65,536 buckets and all starts leave room for two million fields.
     first = starts.min()
     tile = (buckets * 4 + np.searchsorted(STEPS, steps)) * (starts.max() - first + 1) + starts - first
-    order = np.argsort(tile * len(fields.values) + field)
-    return Added(buckets[order], steps[order], starts[order], field[order], value[order], fields.values)
+    order = np.argsort(tile * len(fields) + field)
+    return Added(buckets[order], steps[order], starts[order], field[order], value[order], fields)
+
+
+def _rows(table: Table, part: Part, values: list[str]) -> Iterator[tuple[Ints, Ints, Ints, Ints, Ints]]:
+    """By series and size of tile: bucket, step, start, field and value of each addition. Fields go to `values`."""
+    read = Reader(part.events)
+    fields = _Fields(read, values)
+    for number, series in shared(table).items():
+        rows = read.rows(series.need)
+        if len(rows.event):
+            field, place = fields.of(number, series.need, rows), part.bucket[rows.event]
+            for rung in series.rungs:
+                start = read.start(rung.step)[rows.event]
+                yield place, np.full(len(start), rung.step), start, field, rows.value
 
 
 def _grouped(added: Added) -> dict[int, Tiles]:
@@ -133,10 +146,9 @@ def _grouped(added: Added) -> dict[int, Tiles]:
 class _Fields:
     """The fields that occur in a batch, each once."""
 
-    def __init__(self, table: Table, read: Reader) -> None:
-        self.table = table
+    def __init__(self, read: Reader, values: list[str]) -> None:
         self.read = read
-        self.values: list[str] = []
+        self.values = values
         self._items = read.events.line_texts["item"].values
 
     def of(self, number: int, need: Need, rows: Rows) -> Ints:
@@ -148,12 +160,11 @@ class _Fields:
             codes, items = self.read.events.line_texts["item"].codes[rows.line].astype(np.int64), self._items
         if not need.by:
             return self._added(codes, (head + items[code] for code in _distinct(codes, len(items))), len(items))
-        pairs, index = np.unique(codes << SUB_BITS | rows.sub, return_inverse=True)
-        text = self._reader(need)
+        keys, texts = self._keys(need, rows)
+        pairs, index = np.unique(codes << _KEY_BITS | keys, return_inverse=True)
         first = len(self.values)
-        subs = (pairs & (2**SUB_BITS - 1)).tolist()
         self.values += [
-            head + items[code] + "\0" + text(sub) for code, sub in zip((pairs >> SUB_BITS).tolist(), subs, strict=True)
+            head + items[pair >> _KEY_BITS] + "\0" + texts(pair & (2**_KEY_BITS - 1)) for pair in pairs.tolist()
         ]
         place: Ints = first + index
         return place
@@ -165,11 +176,12 @@ class _Fields:
         self.values += values
         return place[codes]
 
-    def _reader(self, need: Need) -> Callable[[int], str]:
+    def _keys(self, need: Need, rows: Rows) -> tuple[Ints, Callable[[int], str]]:
+        """What the rows are keyed by, as numbers, and how a number is written."""
         if not named(need):
-            return str
-        column = self.read.text("item" if need.by == "with" else need.by)
-        return {sub_of(value): value for value in column.values}.__getitem__
+            return rows.sub, str
+        column = self.read.text("item" if need.by in OTHERS else need.by)
+        return column.codes[rows.key].astype(np.int64), column.values.__getitem__
 
 
 def _distinct(codes: Ints, most: int) -> list[int]:

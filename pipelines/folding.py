@@ -8,13 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from features.columns import MISSING, NAMES, Events, Text
-from features.compiled import fold, pack, packed_additions, unpack
+from features.compiled import coviews, fold, pack, packed_additions, unpack
 from features.errors import Overloaded, Rewound
 from features.items import Item
 from features.kafka.topics import murmur2_many
 from features.money import exponent
 from features.online import NO_TILES, BucketCommit, StateStore
+from features.states import States
 from features.table import Table
+from features.tiles import Part
 from features.windows import TILE_MS, Ints
 
 TRIES = 20
@@ -65,7 +67,9 @@ class Folder:
         folded = fold(self.table, states, events, owner)
         packed = dict(zip(ids, pack(folded.states), strict=True))
         counted = events.take(folded.counted)
-        tiles = packed_additions(self.table, counted, bucket[folded.counted])
+        whose = np.repeat(np.array(wanted, np.int64), [len(owned[each]) for each in wanted])
+        more = coviewed(self.table, states, folded.states, whose)
+        tiles = packed_additions(self.table, Part(counted, bucket[folded.counted]), *more)
         newest = np.zeros(self.store.buckets, np.int64)  # of what counts only: a rebuild leaves duplicates out
         np.maximum.at(newest, bucket[folded.counted], counted.time // TILE_MS)
         commits = [
@@ -117,6 +121,17 @@ class Folder:
             positions[bucket] = self.positions[bucket]
         fresh: Bools = batch.offset >= positions[batch.bucket]
         return fresh
+
+
+def coviewed(table: Table, old: States, new: States, bucket: Ints) -> list[Part]:
+    """What states say more of items viewed one after the other, and no longer, where a table has it.
+
+    Args:    bucket: (n,) of each state.
+    """
+    if not table.coviewed:
+        return []
+    found = coviews(old, new)
+    return [Part(found.events, bucket[found.owner])]
 
 
 def _owners(events: Events, bucket: Ints, wanted: list[int]) -> tuple[list[str], Ints, dict[int, list[str]]]:

@@ -25,9 +25,9 @@ from features.packing import pack, unpack
 from features.reading import evaluate, value_of
 from features.states import no_states
 from features.table import Table
-from features.tiles import kept_tiles
+from features.tiles import Part, kept_tiles
 from pipelines.backfill import partitions_of_source, restore_identity
-from pipelines.folding import TRIES, Buckets
+from pipelines.folding import TRIES, Buckets, coviewed
 from pipelines.reconcile_tiles import RightTiles, Sums, items_of, repair_tiles, right_tiles, take
 
 SOURCE = "reconcile.p1"
@@ -206,7 +206,8 @@ def _fold_source(
         for name, bucket, packed in zip(names, homes, pack(folded.states), strict=True):
             states[bucket][name] = packed
         if shared is not None:
-            take(shared, table, taken.take(folded.counted), home[keep][folded.counted])
+            counted = Part(taken.take(folded.counted), home[keep][folded.counted])
+            take(shared, table, counted, *coviewed(table, old, folded.states, np.array(homes, np.int64)))
 
 
 def _together(client: Client, bucket: int, generation: str, ids: list[str]) -> tuple[Bucket, Sums]:

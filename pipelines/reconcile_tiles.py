@@ -9,12 +9,11 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from features.columns import Events
 from features.errors import Overloaded
 from features.online import BucketCommit, StateStore
 from features.table import Table
-from features.tiles import Tiles, kept_tiles, place_of, sent, tile_additions
-from features.windows import TILE_MS, Ints
+from features.tiles import Part, Tiles, kept_tiles, place_of, sent, tile_additions
+from features.windows import TILE_MS
 from pipelines.folding import TRIES
 
 Tile = tuple[int, int]  # step, start
@@ -60,14 +59,15 @@ def right_tiles(table: Table, buckets: Iterable[int]) -> dict[int, RightTiles]:
     return {bucket: RightTiles(keep) for bucket in buckets}
 
 
-def take(into: Mapping[int, RightTiles], table: Table, events: Events, bucket: Ints) -> None:
-    """Add events that count, each to the tiles of its bucket."""
-    if not events.n:
-        return
-    added = tile_additions(table, events, bucket)
-    tile = events.time // TILE_MS
-    for each in np.unique(bucket).tolist():
-        into[each].add(added.get(each, Tiles()), int(tile[bucket == each].max()))
+def take(into: Mapping[int, RightTiles], table: Table, counted: Part, *more: Part) -> None:
+    """Add events that count to the tiles of their buckets.
+
+    Args:    more: what those same events made of touches.
+    """
+    added = tile_additions(table, counted, *more)
+    tile = counted.events.time // TILE_MS
+    for each in np.unique(counted.bucket).tolist():
+        into[each].add(added.get(each, Tiles()), int(tile[counted.bucket == each].max()))
 
 
 def items_of(table: Table, lacking: Sums) -> set[str]:

@@ -38,6 +38,7 @@ PARTS: tuple[tuple[str, Any, str], ...] = (
     ("unpack", folding, "unpack"),
     ("fold", folding, "fold"),
     ("pack", folding, "pack"),
+    ("co-views", folding, "coviewed"),
     ("tiles", folding, "packed_additions"),
     ("write files", Segments, "append_all"),
     ("commit states", StateStore, "commit"),

@@ -4,9 +4,10 @@
 """
 
 from features.compiled.additions import packed_additions
+from features.compiled.coviewing import coviews, replayed
 from features.compiled.folding import fold
 from features.compiled.packing import pack
 from features.compiled.unpacking import unpack
 from features.compiled.warming import warm
 
-__all__ = ["fold", "pack", "packed_additions", "unpack", "warm"]
+__all__ = ["coviews", "fold", "pack", "packed_additions", "replayed", "unpack", "warm"]

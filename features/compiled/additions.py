@@ -4,12 +4,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from features.columns import Events, Numbers
+from features.columns import Numbers
 from features.compiled.kernel import kernel, owned
 from features.compiled.layout import Bytes
 from features.table import Table
-from features.tiles import added
-from features.windows import Ints
+from features.tiles import Part, added
 
 _MAP, _MAP16, _MAP32 = 0x80, 0xDE, 0xDF
 _TEXT, _TEXT8, _TEXT16 = 0xA0, 0xD9, 0xDA
@@ -17,12 +16,9 @@ _UINT8, _UINT16, _UINT32 = 0xCC, 0xCD, 0xCE
 _OF_ROW = 64  # bytes at most, its field's name left out
 
 
-def packed_additions(table: Table, events: Events, bucket: Ints) -> dict[int, bytes]:
-    """By bucket what its events add.
-
-    Args:    bucket: (n,) of each event.
-    """
-    found = added(table, events, bucket)
+def packed_additions(table: Table, *parts: Part) -> dict[int, bytes]:
+    """By bucket what its events add; arguments as for `tile_additions`."""
+    found = added(table, *parts)
     if not len(found.bucket):
         return {}
     names = [field.encode() for field in found.fields]

@@ -106,13 +106,13 @@ def _touch(
             for line in range(line_ends[event], line_ends[event + 1]):
                 told_sub[told], told_code[told] = line_sub[line], line_code[line]
                 told += 1
-                end = _inserted(new_time, new_event, new_sub, base, end, time[event], code[event], line_sub[line])
+                end = inserted(new_time, new_event, new_sub, base, end, time[event], code[event], line_sub[line])
         base = end
         new_ends[state + 1], told_ends[state + 1] = base, told
 
 
 @kernel
-def _inserted(
+def inserted(
     times: Numbers, events: Numbers, subs: Numbers, base: int, end: int, time: int, event: int, sub: int
 ) -> int:
     """Newest first, then by event and item; returns the end after it."""

@@ -3,6 +3,7 @@
 import numpy as np
 
 from features.compiled.additions import packed_additions
+from features.compiled.coviewing import coviews
 from features.compiled.folding import fold
 from features.compiled.packing import pack
 from features.compiled.unpacking import unpack
@@ -10,6 +11,7 @@ from features.decoded import from_events
 from features.definitions import FEATURES
 from features.events import decode
 from features.table import Table
+from features.tiles import Part
 
 MESSAGE = (
     b'{"type":"track","event":"Order Completed","userId":"u","messageId":"%d","timestamp":"20%02d-01-01T00:00:00Z",'
@@ -27,5 +29,6 @@ def warm(table: Table = FEATURES) -> None:
     for message in messages:
         events = from_events([decode(message, 2_000_000_000_000)], [2_000_000_000_000])
         owner = events.customer.codes.astype(np.int64)
-        states = unpack(pack(fold(table, states, events, owner).states))
-        packed_additions(table, events, owner)
+        before, states = states, unpack(pack(fold(table, states, events, owner).states))
+        coviews(before, states)
+        packed_additions(table, Part(events, owner))

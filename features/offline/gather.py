@@ -1,8 +1,7 @@
 """The events of the log that a frame is about, found in one pass and put aside by part of the entities."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from features.columns import (
     LINE_NUMBERS,
     LINE_TEXTS,
     NAMES,
+    Bools,
     Events,
     Text,
     concat,
@@ -21,10 +21,11 @@ from features.components import Knowledge
 from features.contributions import Reader
 from features.offline.asks import Asks
 from features.offline.log import EventLog
-from features.offline.piles import Array, Pile, narrow, of_text, to_text
+from features.offline.piles import Array, Pile, by_part, narrow, of_text, to_text
 from features.offline.prefix import Ledger
 from features.offline.ranges import spread
 from features.offline.scan import Batch, Progress, scan
+from features.offline.touches import CustomerTouches
 from features.table import Need
 from features.windows import Ints
 
@@ -34,7 +35,8 @@ class Wanted:
     """What is read of the log, for entities of one kind: customer, item or global.
 
     `summed` are the series of which a ledger is kept; `folded` are the columns of events that are kept themselves,
-    None if none are; `names` are the events that matter, none at all meaning every known one.
+    None if none are; `names` are the events that matter, none at all meaning every known one. `coviewed`: also what
+    the touches of customers say of items viewed one after the other.
     """
 
     kind: str
@@ -43,6 +45,7 @@ class Wanted:
     names: Collection[str]
     columns: Collection[str]
     knowledge: Knowledge
+    coviewed: bool = False
 
 
 class Facts(NamedTuple):
@@ -58,6 +61,7 @@ class Gathered(NamedTuple):
 
     ledgers: Pile
     facts: Pile
+    touches: Pile  # by customer
 
 
 class _Found(NamedTuple):
@@ -70,18 +74,21 @@ class _Found(NamedTuple):
 def gather(log: EventLog, asks: Asks, wanted: Wanted, into: Gathered, progress: Progress | None) -> None:
     """Put aside what of the log matters to the asks."""
     finder = _Finder(asks, wanted)
-    for batch in scan(log, asks.ids if wanted.kind == "customer" else [], wanted.columns, progress):
-        found = finder.found(batch)
-        if not len(found.row):
-            continue
-        if wanted.summed:
+    sought = asks.ids if wanted.kind == "customer" else None if wanted.coviewed else []
+    touches = CustomerTouches(into.touches)
+    for batch in scan(log, sought, wanted.columns, progress):
+        known, counts = finder.known(batch)
+        if wanted.coviewed:
+            touches.add(batch, known, counts)
+        found = finder.found(batch.events, known, counts, batch.customer)
+        if wanted.summed and len(found.row):
             ledger = _ledger(wanted, found)
-            for part, rows in _by_part(ledger[0], into.ledgers.parts):
+            for part, rows in by_part(ledger[0], into.ledgers.parts):
                 into.ledgers.add(part, [column[rows] for column in ledger])
-        if wanted.folded is not None:
-            event, entity = _facts(wanted, found)
-            for part, rows in _by_part(entity, into.facts.parts):
-                into.facts.add(part, _to_arrays(found.events, found.known, event[rows], entity[rows], wanted.folded))
+        _put(into.facts, wanted, found)
+    for events, known in touches.coviews(wanted.columns) if wanted.coviewed else ():
+        every = np.ones(events.n, np.bool_)
+        _put(into.facts, wanted, finder.found(events, known, every, np.empty(0, np.int64)))
 
 
 def ledger_of(chunks: list[list[Array]], needs: Sequence[Need]) -> Ledger:
@@ -113,13 +120,21 @@ class _Finder:
         self._items = {item: number for number, item in enumerate(asks.ids)} if wanted.kind == "item" else {}
         self._until = int(asks.as_of.max(initial=-1))
         names = [not wanted.names or name in wanted.names for name in NAMES]
-        self._names = np.array([*names, False], np.bool_)  # the last is -1, unknown
+        self._names = np.array([*names, True, True, False], np.bool_)  # what touches say; the last is -1, unknown
 
-    def found(self, batch: Batch) -> _Found:
-        events, kind = batch.events, self._wanted.kind
-        then = self._wanted.knowledge == "then"
+    def known(self, batch: Batch) -> tuple[Ints, Bools]:
+        """When each event became known, and whether it counts."""
+        events, then = batch.events, self._wanted.knowledge == "then"
         known = np.maximum(events.time, events.available) if then else events.time
-        keep = ~batch.duplicates & self._names[events.name] & (known <= self._until)
+        return known, ~batch.duplicates & (known <= self._until)
+
+    def found(self, events: Events, known: Ints, keep: Bools, customer: Ints) -> _Found:
+        """The rows that belong to entities.
+
+        Args:    known, keep: (n,) of the events; customer: (n,) which of the ids asked for, where those are customers.
+        """
+        kind = self._wanted.kind
+        keep = keep & self._names[events.name]
         if kind == "global":
             row = np.flatnonzero(keep)
             return _Found(events, known, row, np.zeros(len(row), np.int64))
@@ -127,7 +142,7 @@ class _Finder:
             text, keep = events.line_texts["item"], keep[events.line_of]
             number = np.array([self._items.get(value, -1) for value in text.values] or [-1], np.int64)[text.codes]
         else:
-            number = batch.customer
+            number = customer
         row = np.flatnonzero(keep & (number >= 0))
         return self._spread(events, known, row, number[row])
 
@@ -138,6 +153,15 @@ class _Finder:
             return _Found(events, known, row, entities[number])
         owner, place = spread(ends[number], ends[number + 1])
         return _Found(events, known, row[owner], entities[place])
+
+
+def _put(pile: Pile, wanted: Wanted, found: _Found) -> None:
+    """Put events themselves aside, where they are wanted."""
+    if wanted.folded is None or not len(found.row):
+        return
+    event, entity = _facts(wanted, found)
+    for part, rows in by_part(entity, pile.parts):
+        pile.add(part, _to_arrays(found.events, found.known, event[rows], entity[rows], wanted.folded))
 
 
 def _ledger(wanted: Wanted, found: _Found) -> list[Array]:
@@ -199,13 +223,3 @@ def _from_arrays(arrays: Sequence[Array], columns: Collection[str]) -> Facts:
             line_texts={key: to_text([next(rest) for _ in range(3)]) for key in LINE_TEXTS if key in columns},
         ),
     )
-
-
-def _by_part(entity: Ints, parts: int) -> Iterator[tuple[int, Ints]]:
-    """The rows of each part that has any."""
-    part = entity % parts
-    order = np.argsort(part, kind="stable")
-    ends = np.searchsorted(part[order], np.arange(parts + 1)).tolist()
-    for number, (start, end) in enumerate(pairwise(ends)):
-        if end > start:
-            yield number, order[start:end]

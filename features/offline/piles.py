@@ -1,6 +1,7 @@
 """Columns put aside by part, in memory or in files, to be taken up again one part at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,16 @@ class Pile:
                 kept.append([np.load(file, allow_pickle=False) for _ in range(columns)])
         self._paths[part].unlink()
         return kept
+
+
+def by_part(entity: Ints, parts: int) -> Iterator[tuple[int, Ints]]:
+    """The rows of each part that has any: of an entity that of its number modulo all."""
+    part = entity % parts
+    order = np.argsort(part, kind="stable")
+    ends = np.searchsorted(part[order], np.arange(parts + 1)).tolist()
+    for number, (start, end) in enumerate(pairwise(ends)):
+        if end > start:
+            yield number, order[start:end]
 
 
 def narrow(numbers: Ints) -> Array:

@@ -11,15 +11,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from features.cells import Cells, merge
-from features.columns import EVENT_TEXTS, Bools, Events
+from features.cells import Cells, merge, select, series_of
+from features.checks import OTHERS
+from features.columns import Bools, Events
 from features.contributions import SUB_BITS, Deltas, Reader, key_of
 from features.folds import state_of
 from features.offline.gather import Facts
 from features.offline.ranges import places, spread
 from features.reading import Column, evaluate
 from features.states import Names, States, Touches, add_names, no_states, ragged
-from features.table import NEWEST, Table
+from features.table import Table
 from features.tiles import named
 from features.windows import Ints
 
@@ -167,7 +168,7 @@ def _own_lines(facts: Facts, ids: Sequence[str]) -> Callable[[Ints, Events], Boo
 def _shared(table: Table, states: States, events: Events, owner: Ints, own: Bools) -> States:
     """The fold of items and of all customers together: the same cells from the same reader."""
     read = Reader(events)
-    deltas = [Deltas(owner, np.zeros(len(owner), np.uint64), read.rows(NEWEST).value)]
+    deltas = [Deltas(owner, np.zeros(len(owner), np.uint64), events.time)]
     names = states.names
     for number, series in enumerate(table.series):
         if series.need.entity not in {"item", "global"}:
@@ -177,16 +178,8 @@ def _shared(table: Table, states: States, events: Events, owner: Ints, own: Bool
         event, sub = rows.event[mine], rows.sub[mine]
         deltas.append(Deltas(owner[event], key_of(number, sub, read.start(series.step)[event]), rows.value[mine]))
         if named(series.need):
-            names = _named(read, names, series.need.by, owner, event, rows.line[mine], sub)
+            codes = read.codes("item" if series.need.by in OTHERS else series.need.by)[rows.key[mine]]
+            names = add_names(names, owner[event] << SUB_BITS | sub, read.texts, codes)
     cells, _ = merge(table, states.cells, Deltas(*(np.concatenate(column) for column in zip(*deltas, strict=True))))
+    cells = select(cells, (cells.value != 0) | (series_of(cells.key) == 0))  # as `features.totals.set_cells` has them
     return states._replace(cells=cells, names=names)
-
-
-def _named(read: Reader, names: Names, by: str, owner: Ints, event: Ints, line: Ints, sub: Ints) -> Names:
-    if by != "with":
-        code = read.codes(by)[event if by in EVENT_TEXTS else line]
-        return add_names(names, owner[event] << SUB_BITS | sub, read.texts, code)
-    # The key is another item of the same order: every line of the event may be it.
-    lines = np.isin(read.events.line_of, event)
-    places = owner[read.events.line_of[lines]] << SUB_BITS | read.subs("item")[lines]
-    return add_names(names, places, read.texts, read.codes("item")[lines])

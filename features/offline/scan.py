@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pandas.util import hash_array
 
 from features.columns import EVENT_TEXTS, LINE_TEXTS, Bools, Events
 from features.offline.arrow import paths, stale, to_events
@@ -30,17 +31,18 @@ class Batch(NamedTuple):
 
     events: Events
     duplicates: Bools  # (n,)
-    customer: Ints  # (n,) which of the ids asked for, -1 for any other one
+    customer: Ints  # (n,) which of the ids asked for, -1 for any other one; the hash of its id where none was
 
 
 def scan(
-    log: EventLog, ids: Sequence[str], columns: Collection[str], progress: Progress | None = None
+    log: EventLog, ids: Sequence[str] | None, columns: Collection[str], progress: Progress | None = None
 ) -> Iterator[Batch]:
     """All events of all sources.
 
-    Args:    ids: raw ids of customers to look for; columns: the numbers and texts of Events that are needed.
+    Args:    ids: raw ids of customers to look for, None tells all of them apart; columns: the numbers and texts of
+             Events that are needed.
     """
-    wanted = pa.array(ids, pa.string())
+    wanted = None if ids is None else pa.array(ids, pa.string())
     total, done, held = row_count(log), 0, 0
     waiting: list[_Piece] = []
     for segment, piece in _ahead(log, lambda segment: _read(segment, columns, wanted)):
@@ -103,7 +105,10 @@ def _read(segment: Segment, columns: Collection[str], ids: Any) -> _Piece:
 
 
 def _found(customers: Any, ids: Any) -> Ints:
-    place = pc.fill_null(pc.index_in(customers.dictionary, value_set=ids), -1).to_numpy().astype(np.int64)
+    if ids is None:
+        place = hash_array(customers.dictionary.to_numpy(zero_copy_only=False), categorize=False).view(np.int64)
+    else:
+        place = pc.fill_null(pc.index_in(customers.dictionary, value_set=ids), -1).to_numpy().astype(np.int64)
     found: Ints = place[customers.indices.to_numpy()]
     return found
 

@@ -109,7 +109,7 @@ def _answered(
     answers = {name: _blank(table.features[name], asks.n) for name in names}
     with tempfile.TemporaryDirectory(prefix=".frame-", dir=log.folder.parent if parts > 1 else None) as temporary:
         folder = Path(temporary) if parts > 1 else None
-        into = Gathered(Pile(parts, folder, "sums"), Pile(parts, folder, "events"))
+        into = Gathered(*(Pile(parts, folder, name) for name in ("sums", "events", "touches")))
         gather.gather(log, asks, wanted, into, progress)
         for part in range(parts):
             rows = np.flatnonzero(asks.entity % parts == part) if parts > 1 else np.arange(asks.n)
@@ -147,7 +147,7 @@ def _wanted(kind: str, summed: Sequence[Need], folding: Table, folds: list[str],
         columns.add("item")
     some = not folds and all(need.events for need in summed)
     names = {name for need in summed for name in need.events} if some else set()
-    return Wanted(kind, summed, columns if folds else None, names, columns, knowledge)
+    return Wanted(kind, summed, columns if folds else None, names, columns, knowledge, folding.coviewed)
 
 
 def _columns(need: Need) -> set[str]:
@@ -159,6 +159,7 @@ def _parts(rows: int, wanted: Wanted, memory_mb: int) -> int:
     """How many parts the events must be put into, so that one at a time fits."""
     row = 90 + 10 * len(wanted.summed) if wanted.summed else 0  # what sorting and adding up holds at once, in bytes
     row += 200 + 50 * len(wanted.folded) if wanted.folded is not None else 0
+    row *= 2 if wanted.coviewed else 1  # what the touches of customers say is kept as events too
     return max(1, -(-rows * row // (memory_mb * 500_000)))  # the other half is for Python, a batch and the answers
 
 

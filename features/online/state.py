@@ -32,7 +32,8 @@ LARGEST = 16_384  # beyond, it looks at whole tiles
 # KEYS: meta, then one key a state. ARGV: source, epoch, version, expected position, next position, prefix of the
 # bucket, newest tile of the batch, keep (msgpack: step to tiles kept), tiles (msgpack: step to start to field to
 # addition), states... Tiles older than what is kept are skipped, and dropped as the newest one moves on: what is left
-# depends on the events alone, not on their order. A sum that would pass 64 bits stays: it must not stop the bucket.
+# depends on the events alone, not on their order; so is a sum that comes to 0, whatever it was meanwhile. A sum that
+# would pass 64 bits stays: it must not stop the bucket.
 _COMMIT = f"""
 local meta, source, prefix = KEYS[1], ARGV[1], ARGV[6]
 local have = redis.call('HMGET', meta, 'epoch:' .. source, 'version', 'next:' .. source, 'newest')
@@ -55,7 +56,9 @@ for step, keep in pairs(keeps) do
   for start, fields in pairs(tiles[step] or {{}}) do
     if math.floor(start / step) >= oldest then
       local name = string.format('t:%d:%d', step, start)
-      for field, more in pairs(fields) do redis.pcall('HINCRBY', prefix .. name, field, more) end
+      for field, more in pairs(fields) do
+        if redis.pcall('HINCRBY', prefix .. name, field, more) == 0 then redis.call('HDEL', prefix .. name, field) end
+      end
       redis.call('ZADD', prefix .. 'dirty', version, name)
     end
   end

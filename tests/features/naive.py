@@ -5,6 +5,7 @@ Only the reading of a window's text is shared, and the hash of a text where a ti
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from features.columns import EVENT_NUMBERS, EVENT_TEXTS, LINE_NUMBERS, LINE_TEXTS, NAMES
@@ -69,6 +70,27 @@ def value(features: Mapping[str, Feature], name: str, events: Sequence[Happening
         return feature.default if part is None or not whole else part * feature.argument / whole
     found = _KINDS[feature.kind](feature, _rows(feature, events, now), now)
     return feature.default if found is None or found in ("", {}, []) else found
+
+
+def viewed_together(events: Sequence[Happening], item: str, now: int, days: int) -> dict[str, int]:
+    """How often each other item was viewed right before or after one, of the events of all customers that count."""
+    sums: dict[str, int] = {}
+    for customer in {event.customer for event in events}:
+        for one, other, time in viewed_in_turn([event for event in events if event.customer == customer]):
+            if item in {one, other} and _inside(f"{days}d", time, now):
+                beside = other if one == item else one
+                sums[beside] = sums.get(beside, 0) + 1
+    return dict(sorted(sums.items()))
+
+
+def viewed_in_turn(events: Sequence[Happening]) -> list[tuple[str, str, int]]:
+    """Two items that one customer viewed one after the other, the later one first, and when that was."""
+    views = [(time, item) for time, name, item in _touches(events) if name == "Product Viewed"]
+    return [
+        (one, other, later)
+        for (later, one), (earlier, other) in pairwise(views)
+        if one != other and later - earlier < GAP
+    ]
 
 
 def _rows(feature: Feature, events: Sequence[Happening], now: int) -> list[Row]:
@@ -185,10 +207,15 @@ def _last(feature: Feature, rows: list[Row], _: int) -> str | None:
 
 
 def _recent(feature: Feature, rows: list[Row], _: int) -> list[tuple[int, str, str]]:
+    touches = _touches([row.event for row in rows])
+    return [(time, item, name) for time, name, item in touches if name in feature.events][: int(feature.argument)]
+
+
+def _touches(events: Sequence[Happening]) -> list[tuple[int, str, str]]:
+    """Time, event and item of the newest."""
     ties = list(WEIGHTS)
-    touches = {(e.time, e.name, each.texts["item"]) for e, _ in rows if e.name in WEIGHTS for each in e.lines}
-    ordered = sorted(touches, key=lambda touch: (-touch[0], ties.index(touch[1]), sub_of(touch[2])))[:TOUCHES]
-    return [(time, item, name) for time, name, item in ordered if name in feature.events][: int(feature.argument)]
+    touches = {(e.time, e.name, each.texts["item"]) for e in events if e.name in WEIGHTS for each in e.lines}
+    return sorted(touches, key=lambda touch: (-touch[0], ties.index(touch[1]), sub_of(touch[2])))[:TOUCHES]
 
 
 def _session(feature: Feature, rows: list[Row], now: int) -> float:

@@ -12,6 +12,7 @@ from features.columns import MISSING, Events, Text
 from features.contributions import MOST_TOGETHER
 from features.feature import Feature
 from features.table import Table, needs
+from features.tiles import Part
 from features.weights import WEIGHTS
 from features.windows import TILE_MS, Window
 
@@ -68,9 +69,9 @@ def events_of(found: Sequence[Fact]) -> Events:
     )
 
 
-def buckets_of(found: Sequence[Fact]) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
-    """(n,) the bucket of each event."""
-    return np.array([fact.bucket for fact in found], np.int64)
+def part_of(found: Sequence[Fact]) -> Part:
+    """As columns, with their buckets."""
+    return Part(events_of(found), np.array([fact.bucket for fact in found], np.int64))
 
 
 def counted(table: Table, name: str, item: str, found: Sequence[Fact], now: int) -> Any:
@@ -83,6 +84,8 @@ def counted(table: Table, name: str, item: str, found: Sequence[Fact], now: int)
     inside = [f for f in found if (not feature.events or f.name in feature.events) and _inside(window, f.time, now)]
     if feature.by == "with":
         return _together(item, inside)
+    if feature.by == "beside":
+        return {}  # no customer's touches are folded from these facts
     if feature.by:
         keys = sorted({getattr(fact, feature.by) for fact in inside if _lines(feature, item, fact)} - {""})
         plain = replace(feature, by="")

@@ -17,7 +17,7 @@ from features.table import Table, table
 from features.tiles import Tiles, kept_tiles, place_of, sent, tile_additions
 from features.totals import Asked, Ladder, set_cells
 from features.windows import DAY, HOUR, TILE_MS
-from tests.features.shared_events import Fact, buckets_of, events_of, facts
+from tests.features.shared_events import Fact, facts, part_of
 
 T = 1_760_000_400_000 // 3_600_000 * 3_600_000  # a full hour
 VIEW, ORDER = "Product Viewed", "Order Completed"
@@ -48,7 +48,7 @@ _SERIES = {
 
 
 def additions(*found: Fact) -> dict[int, Tiles]:
-    return tile_additions(SOME, events_of(found), buckets_of(found))
+    return tile_additions(SOME, part_of(found))
 
 
 def test_a_view_is_added_once_to_a_tile_of_each_size_that_a_window_needs() -> None:
@@ -114,7 +114,7 @@ def flat(found: dict[int, Tiles]) -> dict[tuple[int, int, int, str], int]:
 def test_what_is_sent_is_what_they_add(seed: int, n: int, items: int, suffix: str) -> None:
     found = facts(Random(seed), n, T, 40 * DAY * TILE_MS, 3, items)
     found = [each._replace(lines=tuple((item + suffix, *more) for item, *more in each.lines)) for each in found]
-    packed = packed_additions(SOME, events_of(found), buckets_of(found))
+    packed = packed_additions(SOME, part_of(found))
     read = {bucket: msgspec.msgpack.decode(additions) for bucket, additions in packed.items()}
     assert {key: int(text) for key, text in flat(read).items()} == flat(additions(*found))
     assert {bucket: msgspec.msgpack.encode(each) for bucket, each in read.items()} == packed
@@ -124,8 +124,8 @@ def test_what_is_sent_is_what_they_add(seed: int, n: int, items: int, suffix: st
 def test_any_sum_is_sent_to_its_last_digit(cents: int) -> None:
     spent = table(about("item", total("cents", ORDER, "3d", of="cents")))
     found = [Fact(ORDER, T, 0, (("a", 1, cents),))] * 3
-    packed = packed_additions(spent, events_of(found), buckets_of(found))[0]
-    assert packed == sent(tile_additions(spent, events_of(found), buckets_of(found))[0])
+    packed = packed_additions(spent, part_of(found))[0]
+    assert packed == sent(tile_additions(spent, part_of(found))[0])
     assert str(3 * cents).encode() in packed
 
 

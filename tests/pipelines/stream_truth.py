@@ -11,7 +11,7 @@ from features.decoded import from_events
 from features.definitions import FEATURES
 from features.errors import MalformedEvent
 from features.events import Event, decode, partition_key
-from features.folds import fold
+from features.folds import fold, state_of
 from features.kafka.consumer import Record
 from features.kafka.topics import partition_of
 from features.offline import EventLog, LoggedEvent, read_columns, read_events
@@ -22,8 +22,10 @@ from features.online.state import bucket_of_customer, prefix_of
 from features.packing import pack, unpack
 from features.profiles import Profile
 from features.settings import Settings
-from features.tiles import kept_tiles, tile_additions
+from features.states import no_states
+from features.tiles import Part, kept_tiles, tile_additions
 from pipelines.backfill import restore_all
+from pipelines.folding import coviewed
 from tests.pipelines.traffic import ARRIVED
 
 GENERATION = FEATURES.generation
@@ -125,12 +127,13 @@ def tiles(client: Client, buckets: int) -> dict[str, dict[bytes, int]]:
 
 def expected_tiles(settings: Settings) -> dict[str, dict[bytes, int]]:
     """The same, from all events of the log that count at once."""
-    parts = [
-        events.take(~duplicate)
-        for source in EventLog(settings.data).sources()
-        for _, _, duplicate, events in read_columns(source)
-    ]
-    events = concat(parts)
+    events = concat(
+        [
+            events.take(~duplicate)
+            for source in EventLog(settings.data).sources()
+            for _, _, duplicate, events in read_columns(source)
+        ]
+    )
     owner = [bucket_of_customer(customer, settings.buckets) for customer in events.customer.values]
     bucket = [owner[code] for code in events.customer.codes.tolist()]
     newest: dict[int, int] = {}
@@ -138,11 +141,14 @@ def expected_tiles(settings: Settings) -> dict[str, dict[bytes, int]]:
         newest[each] = max(newest.get(each, 0), time)
     found: dict[str, dict[bytes, int]] = {}
     keep = kept_tiles(FEATURES)
-    for each, steps in tile_additions(FEATURES, events, np.array(bucket, np.int64)).items():
+    whole = state_of(FEATURES, no_states(len(owner)), events, events.customer.codes.astype(np.int64))
+    parts = [Part(events, np.array(bucket, np.int64))]
+    parts += coviewed(FEATURES, no_states(len(owner)), whole, np.array(owner, np.int64))
+    for each, steps in tile_additions(FEATURES, *parts).items():
         for step, starts in steps.items():
             for start, fields in starts.items():
                 if start // step >= newest[each] // step - keep[step]:
-                    named = {name.encode(): value for name, value in fields.items()}
+                    named = {name.encode(): value for name, value in fields.items() if value}
                     found[f"{prefix_of(each, GENERATION)}t:{step}:{start}"] = named
     return found
 

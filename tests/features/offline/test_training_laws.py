@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from features.checks import OTHERS
 from features.feature import about, count, mean, ratio, total
 from features.identity import Edge
 from features.offline import asks as asks_module
@@ -109,6 +110,7 @@ SHARED = table(
             count("names", VIEW, "30d", by="event"),
             count("devices", VIEW, "30d", by="device"),
             count("together", ORDER, "90d", by="with"),
+            count("viewed_together", VIEW, "7d", by="beside"),
         ),
         *about(
             "global",
@@ -124,7 +126,7 @@ def of_item(log: Sequence[Happening], item: str, now: int) -> dict[str, Any]:
     """The customers' definitions over the lines of one item, each a log entry of its own."""
     lines = [(event, each) for event in log for each in event.lines if each.texts["item"] == item]
     alone = [Happening(e.name, e.time, f"{n}", "u:1", numbers=e.numbers, texts=e.texts, lines=(each,)) for n, (e, each) in enumerate(lines)]  # fmt: skip  # noqa: E501
-    features = {name: each for name, each in SHARED.features.items() if each.entity == "item" and each.by != "with"}
+    features = {name: each for name, each in SHARED.features.items() if each.entity == "item" and each.by not in OTHERS}
     found = {name: naive.value(features, name, [e for e in alone if e.name in naive.NAMES], now) for name in features}
     pairs: dict[str, int] = {}
     for event in log:
@@ -132,7 +134,8 @@ def of_item(log: Sequence[Happening], item: str, now: int) -> dict[str, Any]:
         inside = (now - 90 * DAY) // DAY * DAY <= event.time
         if event.name == ORDER and item in items and inside:
             pairs |= {other: pairs.get(other, 0) + 1 for other in items if other != item}
-    return found | {"together": dict(sorted(pairs.items()))}
+    beside = naive.viewed_together(log, item, now, 7)
+    return found | {"together": dict(sorted(pairs.items())), "viewed_together": beside}
 
 
 @QUICK

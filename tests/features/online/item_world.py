@@ -11,7 +11,7 @@ from features.online.tiles import item_key
 from features.table import Table, table
 from features.tiles import kept_tiles
 from features.windows import DAY, TILE_MS
-from tests.features.shared_events import Fact, buckets_of, counted, events_of
+from tests.features.shared_events import Fact, counted, part_of
 
 T = 1_760_000_000_000
 DAY_MS = DAY * TILE_MS
@@ -41,7 +41,7 @@ class World:
 
     def commit(self, found: Sequence[Fact]) -> None:
         self.known += found
-        added = packed_additions(self.table, events_of(found), buckets_of(found))
+        added = packed_additions(self.table, part_of(found))
         versions = self.store.read({bucket: [] for bucket in range(BUCKETS)})
         commits = []
         for bucket, position in self.positions.items():
