@@ -5,9 +5,10 @@
     ratio("cart_rate_30d", "adds_30d", "views_30d")
 
 `of` and `where` name a column of `features.columns`, `by` a text column or hour, weekday, event. A feature that names a
-line's column (item, category, price, ...) looks at the lines of its events, any other at the events themselves. Of an
-item `by="with"` counts the other items of the same event, `by="beside"` those that the same customer viewed right before
-or after it within a session; the newest 100 touches of each raw id have a say in that.
+line's column (item, category, price, ...) looks at the lines of its events, any other at the events themselves.
+
+Of an item `by="with"` counts the other items of the same event, and `by="beside"` those that the same customer viewed
+right before or after it within a session: the newest 100 touches of each raw id have a say in that.
 """
 
 from dataclasses import dataclass, replace
