@@ -59,6 +59,26 @@ def measured(search: Search, queries: Float32, right: list[Slate], allowed: Mask
     return {"recall": found / wanted, "p50_us": float(p50), "p90_us": float(p90)}
 
 
+def alike(index: Index, made: Float32, items: int = 100) -> dict[str, float]:
+    """us of what is most like some items, and by comparing all of them; whether that is the same is tested."""
+    inverse = 1 / np.linalg.norm(made, axis=1)
+
+    def whole(item: int) -> Slate:
+        return top((made @ made[item]) * inverse * inverse[item], AT, np.arange(len(made)) != item)
+
+    searches: dict[str, Callable[[int], Slate]] = {"index": lambda item: index.alike(item, AT), "comparing all": whole}
+    return {name: _median_us(search, items) for name, search in searches.items()}
+
+
+def _median_us(search: Callable[[int], Slate], items: int) -> float:
+    took = []
+    for item in range(items):
+        began = time.perf_counter()
+        search(item)
+        took.append(1e6 * (time.perf_counter() - began))
+    return float(np.median(took))
+
+
 def hnsw(made: Float32) -> tuple[Search, float]:
     """FAISS' graph, and its MiB."""
     graph = faiss.IndexHNSWFlat(made.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
@@ -79,10 +99,11 @@ def contenders(made: Float32, queries: Float32, with_graph: bool) -> dict[str, t
     found: dict[str, tuple[Search, float, float]] = {}
     began = time.perf_counter()
     blocks = Blocks(made)
-    found["by length, exact"] = blocks.search, time.perf_counter() - began, made.nbytes / 2**20
+    found["by length, exact"] = blocks.search, time.perf_counter() - began, blocks.nbytes / 2**20
     began = time.perf_counter()
     index = Index.build(made, queries, IndexConfig(recall=0.95))
-    size = made.nbytes / 2**20 if index._searcher is None else len(faiss.serialize_index(index._searcher)) / 2**20
+    lists = 0 if index._searcher is None else len(faiss.serialize_index(index._searcher))
+    size = (blocks.nbytes + lists) / 2**20
     name = "chosen: exact" if index.kind == "exact" else f"chosen: ivf, {index.probes} of {index._searcher.nlist} lists"
     found[name] = index.search, time.perf_counter() - began, size
     if with_graph:
@@ -102,11 +123,13 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     report: list[dict[str, object]] = []
+    likeness: dict[str, dict[str, float]] = {}
     with threadpool_limits(1):
         for kind in asked.kinds:
             made, queries = vectors(asked.items, asked.dims, kind)
             learned, queries = queries[:200], queries[200:]
             built = contenders(made, learned, asked.graph)
+            likeness[kind] = alike(Index(made, None, 0, 1.0), made)
             for share in SHARES:
                 allowed = None if share == 1 else np.random.default_rng(1).random(asked.items) < share
                 right = [top(made @ query, AT, allowed) for query in queries]
@@ -131,6 +154,8 @@ def main() -> None:
     ]
     size = asked.items * asked.dims * 4 / 2**20
     console.table(f"{asked.items:,} items x {asked.dims}, the vectors themselves {size:,.0f} MiB", columns, rows)
+    for kind, took in likeness.items():
+        print(f"{kind}: items like one, us: " + ", ".join(f"{us:,.0f} by {name}" for name, us in took.items()))
     if asked.json:
         asked.json.write_text(json.dumps(report, indent=2) + "\n")
 

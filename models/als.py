@@ -146,10 +146,7 @@ class Als:
     def similar(self, item: int, k: int, allowed: Mask | None = None) -> Slates:
         """By the angle between factors: the raw product would name the popular items for every item."""
         self._check_fitted()
-        permitted = np.ones(len(self.items), dtype=np.bool_) if allowed is None else allowed.copy()
-        permitted[item] = False
-        scores = (self._factors @ self._factors[item]) * self._inverse_norms * self._inverse_norms[item]
-        return top(scores, k, permitted)
+        return self._index.alike(item, k, allowed)
 
     def because(self, history: History, slate: Int32) -> Int32:
         """The score is a sum over the history: item j adds c_j * y_i' A^-1 y_j. Source: section 5 of the paper."""
@@ -219,8 +216,6 @@ class Als:
         size = factors.shape[1]
         self._ridge = ridge
         self._gram: Float32 = np.asfortranarray(factors.T @ factors + ridge * np.eye(size, dtype=np.float32))
-        norms: Float32 = np.sqrt(np.square(factors).sum(axis=1))
-        self._inverse_norms: Float32 = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
 
     def _confidence(self, weights: Float32) -> Float32:
         scaled: Float32 = (1.0 + self._alpha * np.log1p(weights)).astype(np.float32)

@@ -16,7 +16,7 @@ from models.ranking import Slate, padded, top
 faiss: Any = _typed_faiss  # its stubs know the C++ signatures, not the Python ones
 
 EXACT_UP_TO = 20_000
-GATHER_UP_TO = 10_000  # allowed items are compared one by one where they are as few, and such a part of all
+GATHER_UP_TO = 13_000  # allowed items are compared, exactly, where they are as few, and such a part of all
 FEW, FEW_FOR_LISTS = 1 / 32, 1 / 10
 SLACK = 16
 PROBES = (8, 16, 32, 64, 128, 256)
@@ -34,7 +34,7 @@ class IndexConfig:
 
 
 class Index:
-    """Item vectors under inner product: in blocks by length, which is exact, or in inverted lists, which is not.
+    """Item vectors under inner product: in order of length, which is exact, or in inverted lists, which is not.
 
     Lists are taken where they have to compare fewer vectors, by what queries of the model's own training look at. An
     answer is exact when `kind` is exact, when few items are allowed, or when the lists alone find too few.
@@ -44,7 +44,7 @@ class Index:
         faiss.omp_set_num_threads(1)  # one thread a worker: on busy cores a second one costs ten times what it saves
         self._vectors = vectors
         self._searcher = searcher
-        self._blocks = Blocks(vectors) if searcher is None else None
+        self._blocks = Blocks(vectors)
         self.probes = probes
         self.recall = recall
 
@@ -56,7 +56,7 @@ class Index:
         """
         config = config or IndexConfig()
         exact = cls(vectors, None, 0, 1.0)
-        if len(vectors) <= config.exact_up_to or not len(queries) or exact._blocks is None:
+        if len(vectors) <= config.exact_up_to or not len(queries):
             return exact
         slates, looked = zip(*(exact._blocks.looked(query, config.at) for query in queries), strict=True)
         right = [rows[rows >= 0] for rows, _ in slates]
@@ -85,21 +85,31 @@ class Index:
         wanted = min(k, open_items)
         if wanted < 1:
             return padded(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32), k)
-        few = FEW_FOR_LISTS if self._blocks is None else FEW
-        if open_items <= min(GATHER_UP_TO, few * len(self._vectors)):
-            return self._exact(vector, k, allowed)
-        if self._blocks is not None:
+        size = len(self._vectors)
+        if allowed is not None and open_items <= min(GATHER_UP_TO, FEW * size):
+            return self._gathered(vector, k, allowed)
+        if self._searcher is None or open_items <= min(GATHER_UP_TO, FEW_FOR_LISTS * size):
             return self._blocks.search(vector, k, allowed)
         probes = self._probes(open_items)
-        if 2 * open_items <= probes * len(self._vectors) / self._searcher.nlist:
-            return self._exact(vector, k, allowed)  # they are fewer than the lists would compare
+        if allowed is not None and 2 * open_items <= probes * size / self._searcher.nlist:
+            return self._gathered(vector, k, allowed)  # they are fewer than the lists would compare
         scores, rows = self._searcher.search(vector[None], min(k + SLACK, open_items), params=_params(allowed, probes))
         found = int(np.count_nonzero(rows[0] >= 0))
         tied_past_the_end = 0 < wanted < found < open_items and scores[0, wanted - 1] == scores[0, found - 1]
         if found < wanted or tied_past_the_end:
-            return self._exact(vector, k, allowed)
+            return self._blocks.search(vector, k, allowed)
         order = np.lexsort((rows[0, :found], -scores[0, :found]))
         return padded(rows[0, order], scores[0, order], k)
+
+    def alike(self, item: int, k: int, allowed: Mask | None = None) -> Slate:
+        """The k items whose vectors point where that of one item does, which is not among them; exact of either kind.
+
+        Args:    item: its row; allowed: (n_items,) or None for all.
+        Returns: as search(), with cosines; 0 of a vector of zeros.
+        """
+        others = np.ones(len(self._vectors), dtype=np.bool_) if allowed is None else allowed.copy()
+        others[item] = False
+        return self._blocks.alike(self._vectors[item], k, others)
 
     def save(self, folder: Path) -> dict[str, float]:
         """Write the FAISS file where there are lists; returns what load() needs beside it."""
@@ -124,9 +134,7 @@ class Index:
             raise BrokenArtifact(f"{FILE} holds {searcher.ntotal} x {searcher.d}, the model {vectors.shape}")
         return cls(vectors, searcher, probes, recall)
 
-    def _exact(self, vector: Float32, k: int, allowed: Mask | None) -> Slate:
-        if allowed is None:
-            return top(self._vectors @ vector, k)
+    def _gathered(self, vector: Float32, k: int, allowed: Mask) -> Slate:
         rows = np.flatnonzero(allowed)
         best, scores = top(self._vectors[rows] @ vector, k)
         return np.where(best >= 0, rows[best], -1).astype(np.int32), scores

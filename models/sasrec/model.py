@@ -145,9 +145,7 @@ class SasRec:
     def similar(self, item: int, k: int, allowed: Mask | None = None) -> Slates:
         """By cosine of the item vectors."""
         self._check_fitted()
-        permitted = np.ones(len(self.items), dtype=np.bool_) if allowed is None else allowed.copy()
-        permitted[item] = False
-        return top(self._vectors @ self._vectors[item], k, permitted)
+        return self._index.alike(item, k, allowed)
 
     def because(self, history: History, slate: Int32) -> Int32:
         """Each event is left out in turn: the one without which the score falls most is the reason."""

@@ -64,3 +64,33 @@ def test_nobody_and_nothing_are_padded() -> None:
     nobody = np.zeros(10, dtype=np.bool_)
     assert Blocks(vectors).search(vectors[0], 2, nobody)[0].tolist() == [-1, -1]
     assert len(Blocks(vectors).search(vectors[0], 0)[0]) == 0
+
+
+def test_where_a_byte_a_number_tells_too_little_the_vectors_themselves_decide() -> None:
+    vectors = np.random.default_rng(0).normal(size=(4_000, 16)).astype(np.float32)
+    vectors[:, 0] = 1_000  # a byte of such a vector is a step of 8, and the query asks for what is below that
+    query = np.array([0, *np.ones(15)], dtype=np.float32)
+    assert Blocks(vectors).search(query, 50)[0].tolist() == top(vectors @ query, 50)[0].tolist()
+
+
+@pytest.mark.parametrize("share", [1.0, 0.3, 0.001])
+@pytest.mark.parametrize("k", [1, 20, 200])
+def test_what_points_the_same_way_is_found_whatever_its_length(share: float, k: int) -> None:
+    vectors = factors(9_000, 1.0)
+    directions = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    allowed = np.random.default_rng(1).random(9_000) < share
+    blocks = Blocks(vectors)
+    for at in range(20):
+        rows, cosines = blocks.alike(vectors[at], k, allowed)
+        expected, wanted = top(directions @ directions[at], k, allowed)
+        assert rows.tolist() == expected.tolist()
+        np.testing.assert_allclose(cosines, wanted, atol=1e-5)
+
+
+def test_equal_directions_are_ordered_by_row_and_zeros_point_nowhere() -> None:
+    vectors = np.tile(np.array([[1, 0], [-1, 0], [0, 0], [4, 0]], dtype=np.float32), (50, 1))
+    rows, cosines = Blocks(vectors).alike(vectors[3], 200)
+    ways = np.array([1, -1, 0, 1])[np.arange(200) % 4]
+    assert rows.tolist() == np.argsort(-ways, kind="stable").tolist()
+    assert cosines.tolist() == sorted(ways.tolist(), reverse=True)
+    assert Blocks(vectors).alike(vectors[2], 3)[0].tolist() == [0, 1, 2]

@@ -88,6 +88,17 @@ def test_exact_is_exact_in_order() -> None:
         assert EXACT.search(query, 20)[0].tolist() == top(VECTORS @ query, 20)[0].tolist()
 
 
+@pytest.mark.parametrize("index", [EXACT, INVERTED], ids=["exact", "ivf"])
+def test_what_is_alike_is_found_exactly_by_either_kind_and_never_is_the_item_itself(index: Index) -> None:
+    directions, allowed = of_one_length(VECTORS), np.random.default_rng(1).random(len(VECTORS)) < 0.3
+    for item in range(10):
+        for mask in (np.ones(len(VECTORS), dtype=np.bool_), allowed):
+            others = mask & (np.arange(len(VECTORS)) != item)
+            expected = top(directions @ directions[item], 20, others)[0].tolist()
+            assert index.alike(item, 20, mask)[0].tolist() == expected
+    assert index.alike(0, 6_000)[0].tolist()[-1] == -1
+
+
 def test_equal_vectors_are_ordered_by_row_even_where_many_tie() -> None:
     same = np.ones((3_000, 4), dtype=np.float32)
     index = Index.build(same, same[:1])
