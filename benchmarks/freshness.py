@@ -47,6 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.freshness", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kafka", choices=["real", "embedded"], default="real")
     parser.add_argument("--rate", type=float, default=50.0, help="events a second beside those that are measured")
+    parser.add_argument("--every", type=float, default=1.0, help="ms between an answer and the next time it is asked")
     parser.add_argument("--views", type=int, default=300, help="that are measured, of each kind")
     asked = parser.parse_args()
     with (
@@ -55,8 +56,8 @@ def main() -> None:
         world(data := Path(name) / "shop", given=Settings(data=data, demo=True, kafka=bootstrap)) as shop,
         _flowing(shop, asked.rate),
     ):
-        polled = [_view(shop, number, by_after=False) for number in range(WARM + asked.views)][WARM:]
-        waited = [_view(shop, number, by_after=True) for number in range(asked.views)]
+        polled = [_view(shop, number, asked.every / 1000) for number in range(WARM + asked.views)][WARM:]
+        waited = [_view(shop, number, None) for number in range(asked.views)]
     rows = [
         _row("event sent to accepted (200)", [each.accepted for each in polled]),
         _row("accepted to a slate that reflects it, asked again and again", [each.reflected for each in polled]),
@@ -70,21 +71,24 @@ def main() -> None:
     )
 
 
-def _view(shop: World, number: int, by_after: bool) -> Seen:
-    """A new visitor sees a slate, views one item of the shop, and sees the next slate."""
+def _view(shop: World, number: int, pause_s: float | None) -> Seen:
+    """A new visitor sees a slate, views an item of the shop, and sees the next slate: by asking again, or with `after`.
+
+    Args:    pause_s: between two times that it is asked; None asks once, with `after`.
+    """
     visitor, item = f"visitor-{uuid.uuid4().hex}", sorted(shop.items)[number % len(shop.items)]
     before = _slate(shop, visitor)
     message_id, sent = uuid.uuid4().hex, time.perf_counter()
     event = {"anonymousId": visitor, "event": "Product Viewed", "properties": {"product_id": item}}
     shop.post("/v1/track", event | {"messageId": message_id}).raise_for_status()
     accepted = time.perf_counter()
-    if by_after:
+    if pause_s is None:
         slate = _slate(shop, visitor, after=message_id)
     else:
         while (slate := _slate(shop, visitor))["as_of"] is None:
             if time.perf_counter() - accepted > PATIENCE_S:
                 raise SystemExit(f"an event was not reflected within {PATIENCE_S:g} s")
-            time.sleep(0.001)
+            time.sleep(pause_s)
     took = time.perf_counter() - accepted
     return Seen(1000 * (accepted - sent), 1000 * took, ids(slate) != ids(before), "after" not in slate["degraded"])
 
