@@ -49,6 +49,7 @@ CUSTOMER: tuple[Feature, ...] = (
     count("refunds_365d", REFUND, "365d", description="Refunds in a year"),
     count("emails_opened_30d", OPEN, "30d", description="E-mails opened in 30 days"),
     count("emails_clicked_30d", LINK, "30d", description="E-mail links followed in 30 days"),
+    count("messages_24h", (), "24h", description="Messages of any kind in 24 hours; no person sends over 1,024"),
     count("event_counts", (), by="event", description="Events by name, ever"),
     count("views_previous_7d", VIEW, "7d before 7d", description="Products viewed in the week before the last one"),
     count("orders_this_month", ORDER, "month", description="Orders in this calendar month (UTC)"),

@@ -12,10 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from features.definitions import FEATURES
-from features.errors import Unavailable
 from features.events import partition_key
 from features.kafka.producer import Producer
-from features.kafka.topics import first_offsets, is_embedded
 from features.offline import (
     EventLog,
     ItemLog,
@@ -35,6 +33,7 @@ from pipelines.imports.lines import Refused
 from pipelines.imports.mapping import SetAside, events_from
 from pipelines.imports.orders import Accepted
 from pipelines.imports.rows import Rows
+from pipelines.imports.sending import Sent
 from pipelines.processes import exclusive
 
 CHUNK = 10_000
@@ -90,9 +89,9 @@ def produce_events(
 ) -> Report:
     """Send a file's events to Kafka, as any producer would; the stream processor does the rest.
 
-    Raises:  Unavailable: Kafka didn't take an event, or the embedded broker is full and forgets the oldest.
+    Raises:  Unavailable: Kafka didn't take an event, or the embedded broker is full and nothing reads it.
     """
-    sent = Sent(producer, settings.kafka)
+    sent = Sent(settings, producer)
     with Rows(path) as rows, Rejects(settings.data, path, digest_of(path)) as rejects:
         report = Report(rejects=str(rejects.path))
         for event in _kept(events_from(rows, mapping, now), rejects, report):
@@ -186,27 +185,6 @@ class KnownMessages:
             self._sorted = np.sort(np.concatenate([self._sorted, recent]))
             self._recent.clear()
         return fresh
-
-
-class Sent:
-    """Events on their way to Kafka; `check` waits for them and raises what went wrong."""
-
-    def __init__(self, producer: Producer, kafka: str) -> None:
-        self._producer, self._kafka = producer, kafka
-        self._forgets = is_embedded(kafka)
-        self._failures: list[Exception] = []
-
-    def send(self, key: bytes, value: bytes) -> None:
-        """Queue one event."""
-        self._producer.send("events", key, value, on_done=lambda error: self._failures.append(error) if error else None)
-
-    def check(self) -> None:
-        """Return once Kafka has all of them; raises Unavailable."""
-        self._producer.flush(60)
-        if self._failures:
-            raise Unavailable(f"{len(self._failures)} events weren't taken, run it again: {self._failures[0]}")
-        if self._forgets and any(first_offsets(self._kafka, "events").values()):
-            raise Unavailable("the embedded broker is full and forgets events: import without --live")
 
 
 class Note:

@@ -1,0 +1,71 @@
+"""Events of an import on their way to Kafka, no faster than the embedded broker's memory allows."""
+
+import time
+from collections.abc import Callable
+
+from features.errors import Unavailable
+from features.kafka.producer import Producer
+from features.kafka.topics import first_offsets, is_embedded, last_offsets
+from features.offline import EventLog
+from features.settings import Settings
+from pipelines.stream.sources import name_of
+
+TOPIC = "events"
+ROOM = 2_000_000  # bytes that may wait in a partition of the embedded broker, which keeps 5 MiB and drops what is older
+STALLED_S = 60.0
+LOOK_S = 0.2
+
+
+class Sent:
+    """Sends events; `check` waits for them and raises what went wrong."""
+
+    def __init__(self, settings: Settings, producer: Producer) -> None:
+        self._producer = producer
+        self._pace = Pace(settings) if is_embedded(settings.kafka) else None
+        self._failures: list[Exception] = []
+
+    def send(self, key: bytes, value: bytes) -> None:
+        """Queue one event."""
+        self._producer.send(TOPIC, key, value, on_done=lambda error: self._failures.append(error) if error else None)
+        if self._pace is not None:
+            self._pace.largest = max(self._pace.largest, len(value))
+
+    def check(self) -> None:
+        """Return once Kafka has all of them, and the embedded one has room for more.
+
+        Raises:  Unavailable: Kafka didn't take an event, or nothing reads what the embedded one forgets.
+        """
+        self._producer.flush(60)
+        if self._failures:
+            raise Unavailable(f"{len(self._failures)} events weren't taken, run it again: {self._failures[0]}")
+        if self._pace is not None:
+            self._pace.wait()
+
+
+class Pace:
+    """Waits for the stream processor: what the event log holds is safe, whatever the broker forgets."""
+
+    def __init__(self, settings: Settings, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.largest = 1  # bytes of an event so far
+        self._kafka = settings.kafka
+        self._source = EventLog(settings.data).source(name_of(settings.kafka, TOPIC))
+        self._sleep = sleep
+
+    def wait(self) -> None:
+        """Return once no partition holds more than ROOM that is not in the event log.
+
+        Raises:  Unavailable: records were dropped before they were read, or nothing is read any more.
+        """
+        most, stalled = 2**62, 0.0
+        while True:
+            logged = self._source.ends()
+            if any(first > logged.get(place, 0) for place, first in first_offsets(self._kafka, TOPIC).items()):
+                raise Unavailable("the embedded broker forgot events that nothing had read: import without --live")
+            waiting = max(last - logged.get(place, 0) for place, last in last_offsets(self._kafka, TOPIC).items())
+            if waiting * self.largest <= ROOM:
+                return
+            stalled = 0.0 if waiting < most else stalled + LOOK_S
+            most = min(most, waiting)
+            if stalled >= STALLED_S:
+                raise Unavailable("nothing reads the embedded broker, which is almost full: does `kindred stream` run?")
+            self._sleep(LOOK_S)
