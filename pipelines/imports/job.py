@@ -101,7 +101,7 @@ def produce_events(
                 sent.check()
                 progress(rows.position, rows.size)
         report.rows = rows.read
-    sent.check()
+    sent.check(last=True)
     return report
 
 
