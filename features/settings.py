@@ -24,6 +24,8 @@ VARIABLES: dict[str, str] = {
     "KINDRED_GRACE": "how often lists may show a customer an item in 3 days, and the customer not turn to it, before "
     "it moves down; 0 to 100, 0 moves none, default 3",
     "KINDRED_BUCKETS": "number of state buckets, fixed for life; a multiple of the partitions; default 64",
+    "KINDRED_SESSION_MS": "how long a stream processor may be silent before others take its partitions over; 1000 to "
+    "300000, the brokers' bounds permitting, default 10000 (1500 with the embedded broker)",
     "KINDRED_REQUIRE_GATES": "`1` serves no champion that was set by hand: the one before goes on",
     "KINDRED_WATCH_MINUTES": "how long a champion is watched after its promotion, to go back by itself where it does "
     "worse than the one before; 0 to 1440, 0 watches none, default 30",
@@ -53,6 +55,7 @@ class Settings:
     category_share: float = 1.0
     grace: int = 3
     buckets: int = 64
+    session_ms: int = 10_000
     require_gates: bool = False
     watch_minutes: int = 30
     mlflow_secret: str = field(default="", repr=False)
@@ -84,6 +87,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         watch_minutes=_count("KINDRED_WATCH_MINUTES", values.get("KINDRED_WATCH_MINUTES") or "30", 0, 1_440),
         mlflow_secret=values.get("KINDRED_MLFLOW_SECRET", ""),
         buckets=_count("KINDRED_BUCKETS", values.get("KINDRED_BUCKETS") or "64"),
+        session_ms=_count("KINDRED_SESSION_MS", values.get("KINDRED_SESSION_MS") or "10000", 1_000, 300_000),
         demo=_flag("KINDRED_DEMO", values.get("KINDRED_DEMO", "")),
         parts=parts_of(values.get("KINDRED_PARTS", "")),
         most_in_flight=_count("KINDRED_MOST_IN_FLIGHT", values.get("KINDRED_MOST_IN_FLIGHT") or "200"),
@@ -103,6 +107,7 @@ def to_environment(settings: Settings) -> dict[str, str]:
         "KINDRED_CATEGORY_SHARE": str(settings.category_share),
         "KINDRED_GRACE": str(settings.grace),
         "KINDRED_BUCKETS": str(settings.buckets),
+        "KINDRED_SESSION_MS": str(settings.session_ms),
         "KINDRED_REQUIRE_GATES": "1" if settings.require_gates else "",
         "KINDRED_WATCH_MINUTES": str(settings.watch_minutes),
         "KINDRED_MLFLOW_SECRET": settings.mlflow_secret,

@@ -27,6 +27,7 @@ COMMON = {
     "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
     "auto.create.topics.enable": "false",
     "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "1000",
     "broker.heartbeat.interval.ms": "300",
     "broker.session.timeout.ms": "1500",
     "offsets.topic.num.partitions": "1",

@@ -14,11 +14,12 @@ from features.errors import BadInput, KindredError
 from features.exposures import decode_exposure
 from features.kafka.consumer import Consumer, Place, Record
 from features.kafka.producer import Producer
-from features.kafka.topics import first_offsets, is_embedded, log_id, partitions_of
+from features.kafka.topics import first_offsets, log_id, partitions_of
 from features.offline import ExposureLog, LoggedExposure, append_exposures
 from features.settings import Settings
 from pipelines.backfill import source_name
 from pipelines.stream.outbox import Outbox
+from pipelines.stream.sources import session_ms
 
 TOPIC = "exposures"
 GROUP = "kindred-exposures"
@@ -26,7 +27,6 @@ STEPS = ("exposures-claimed", "exposures-decoded", "exposures-sent", "exposures-
 BATCH, MANY = 2_000, 20_000  # records read at once; records held at most
 POLL_S, WRITE_EVERY_S, COMPACT_EVERY_S, AGAIN_AFTER_S = 0.2, 2.0, 5.0, 1.0
 FETCH_WAIT_MS = 200  # nobody waits for an exposure
-SESSION_MS, EMBEDDED_SESSION_MS = 10_000, 1_500
 
 logger = logging.getLogger("kindred.stream")
 
@@ -153,8 +153,7 @@ class Exposing:
     def _session(self) -> None:
         """One membership in the group, which has the same members whatever generation of features they fold."""
         writer = ExposureWriter(*self._writer_parts)
-        timeout_ms = EMBEDDED_SESSION_MS if is_embedded(self._settings.kafka) else SESSION_MS
-        consumer = Consumer(self._settings.kafka, GROUP, FETCH_WAIT_MS, timeout_ms)
+        consumer = Consumer(self._settings.kafka, GROUP, FETCH_WAIT_MS, session_ms(self._settings))
         with contextlib.closing(consumer):
             consumer.subscribe([TOPIC], writer.assign, lambda _gone: _give_up(writer))
             write_at = compact_at = time.monotonic()

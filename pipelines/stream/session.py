@@ -14,7 +14,7 @@ from features.definitions import FEATURES
 from features.errors import Fenced, Overloaded, Rewound, Unavailable
 from features.kafka.consumer import Consumer, Place
 from features.kafka.producer import Producer
-from features.kafka.topics import ensure_topics, is_embedded, last_offsets
+from features.kafka.topics import ensure_topics, last_offsets
 from features.online import AWAY, Client, generations
 from features.settings import Settings
 from features.table import Table
@@ -24,6 +24,7 @@ from pipelines.stream.latency import Latency
 from pipelines.stream.merging import Merging
 from pipelines.stream.processor import Processor
 from pipelines.stream.reports import Reports, read_reports
+from pipelines.stream.sources import session_ms
 from pipelines.stream.tidying import Tidying
 
 BATCH, LARGE = 10_000, 30_000  # a worker that has fallen behind reads states less often for as many events
@@ -33,7 +34,6 @@ LIVE_EVERY_S = 0.5
 SWITCH_S = 0.0005  # that a thread beside may keep a batch waiting, each time that it has waited for disk or Redis
 REPORT_EVERY_S = 1.0
 CHECK_EVERY_S = 2.0
-SESSION_MS, EMBEDDED_SESSION_MS = 10_000, 1_500  # the embedded broker waits nearly that long in every rebalance
 AGAIN_AFTER_S, LOOK_EVERY_S = 1.0, 0.05
 TOPICS = ("events", "events.rekey", "items", "identity")
 MERGING = ("events", 0)  # whose owner merges what all buckets add to items
@@ -122,10 +122,9 @@ class Session:
         self._begin()
         self._due = {"live": 0.0, "report": 0.0, "check": 0.0}
         self._ends = {topic: last_offsets(settings.kafka, topic) for topic in self.processor.sources}
-        timeout_ms = EMBEDDED_SESSION_MS if is_embedded(settings.kafka) else SESSION_MS
         # Workers with another table of features form another group: they build their generation beside the live one.
         group = f"kindred-stream-{self.processor.table.generation}"
-        self.consumer = Consumer(settings.kafka, group, session_timeout_ms=timeout_ms)
+        self.consumer = Consumer(settings.kafka, group, session_timeout_ms=session_ms(settings))
         self.consumer.subscribe(TOPICS, self._assign, self._revoke)
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from features.events import decode
 from features.identity import Edge, edges_of
 from features.intake import take_in
 from features.kafka.consumer import Record
-from features.kafka.topics import first_offsets, log_id, partitions_of
+from features.kafka.topics import first_offsets, is_embedded, log_id, partitions_of
 from features.offline import EventLog, Segments, append_events
 from features.online import Client, StateStore
 from features.settings import Settings
@@ -23,6 +23,7 @@ from pipelines.folding import Buckets, Folder
 from pipelines.stream.outbox import Outbox
 
 _DRAWING = [NAMES.index(name) for name in ("identify", "alias")]
+EMBEDDED_SESSION_MS = 1_500  # the embedded broker waits nearly that long in every rebalance
 IDENTITY = "identity"  # edges, and how far they were read, belong to no generation of features
 
 logger = logging.getLogger("kindred.stream")
@@ -70,6 +71,11 @@ def edge_topic(settings: Settings, client: Client) -> StateStore:
     Raises:  BadSetting: its partitions don't divide the buckets.
     """
     return StateStore(client, _checked(settings, "identity"), settings.buckets, IDENTITY)
+
+
+def session_ms(settings: Settings) -> int:
+    """How long a member of a consumer group may be silent."""
+    return EMBEDDED_SESSION_MS if is_embedded(settings.kafka) else settings.session_ms
 
 
 def name_of(kafka: str, topic: str) -> str:

@@ -85,6 +85,8 @@ def test_spaces_and_a_trailing_slash_are_forgiven() -> None:
         ("KINDRED_BUCKETS", "0"),
         ("KINDRED_GRACE", "101"),
         ("KINDRED_PARTS", "track,live"),
+        ("KINDRED_SESSION_MS", "999"),
+        ("KINDRED_SESSION_MS", "300001"),
         ("KINDRED_WATCH_MINUTES", "1441"),
         ("KINDRED_WATCH_MINUTES", "-1"),
         ("KINDRED_BUCKETS", "-1"),

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class World:
     workers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.settings = replace(self.settings, session_ms=3_000)  # so that a dead worker is missed soon
         self.client = connect(self.settings.redis)
         self.producer = Producer(self.settings.kafka, linger_ms=0)
         self._names: dict[str, str] = {}

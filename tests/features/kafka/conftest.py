@@ -31,11 +31,10 @@ def make_producer(kafka: str) -> Iterator[MakeProducer]:
 def make_consumer(broker: Broker) -> Iterator[MakeConsumer]:
     """Subscribed consumers, each in the group of the topic's name, that are closed after the test.
 
-    The embedded broker waits for a whole session timeout, less a second, in every rebalance but a group's first; real
-    Kafka takes no session timeout below six seconds.
+    The embedded broker waits for a whole session timeout, less a second, in every rebalance but a group's first.
     """
     made: list[Consumer] = []
-    session_ms = 1_500 if isinstance(broker, EmbeddedBroker) else 6_000
+    session_ms = 1_500 if isinstance(broker, EmbeddedBroker) else 3_000
 
     def make(
         topic: str,
