@@ -26,6 +26,8 @@ OF_CUSTOMER = (*CUSTOMER, AFFINITY, RECENT)  # the live features that a request 
 CROSS = ("price", "in_stock", "price_to_usual", AFFINITY, "category_as_last",
          *(f"{what}_{kind}" for kind in KINDS for what in ("times", "since")))  # fmt: skip
 NAMES = ("base_rank", *CUSTOMER, *ITEM, *CROSS)
+_OF_CUSTOMER = slice(1, 1 + len(CUSTOMER))
+_OF_ITEM = slice(_OF_CUSTOMER.stop, _OF_CUSTOMER.stop + len(ITEM))
 
 _KIND_OF = {event: kind for kind, events in KINDS.items() for event in events}
 
@@ -56,16 +58,16 @@ class Things(NamedTuple):
 
 def table_of(customer: Customer, things: Things) -> Float32:
     """(n, len(NAMES)) float32, NaN where nothing is known."""
-    n, found = len(things.ids), customer.features
-    table = np.full((n, len(NAMES)), np.nan)
-    columns: dict[str, Any] = {"base_rank": np.arange(1, n + 1)}
-    columns |= {name: _number(found.get(name)) for name in CUSTOMER}
-    columns |= dict(zip(ITEM, things.live.T, strict=True))
-    columns |= _taste(found, things, customer.last_category)
+    found = customer.features
+    columns: dict[str, Any] = _taste(found, things, customer.last_category)
     columns |= _met(found.get(RECENT) or (), things.ids, customer.now)
-    for at, name in enumerate(NAMES):
+    table = np.empty((len(things.ids), len(NAMES)), dtype=np.float32)
+    table[:, 0] = np.arange(1, len(table) + 1)
+    table[:, _OF_CUSTOMER] = [_number(found.get(name)) for name in CUSTOMER]
+    table[:, _OF_ITEM] = things.live
+    for at, name in enumerate(CROSS, _OF_ITEM.stop):
         table[:, at] = columns[name]
-    return table.astype(np.float32)
+    return table
 
 
 def _number(value: Any) -> float:

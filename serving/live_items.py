@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
+from typing import Any
 
 from features.online import AWAY, ItemReader
 from models.ranker_rows import ITEM
@@ -35,6 +36,15 @@ class LiveItems(Mapping[str, Row]):
         if row is None:
             self.missed[item_id] = None
             raise KeyError(item_id)
+        self._asked[item_id] = None
+        return row
+
+    def get(self, item_id: str, default: Any = None) -> Any:
+        """As a mapping has it, without an error for each that is missing: a request asks for a hundred."""
+        row = self._rows.get(item_id)
+        if row is None:
+            self.missed[item_id] = None
+            return default
         self._asked[item_id] = None
         return row
 

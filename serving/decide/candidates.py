@@ -5,7 +5,7 @@ from itertools import islice
 
 import numpy as np
 
-from models.arrays import Mask
+from models.arrays import Int64, Mask
 from models.histories import NOBODY, History
 from serving.decide.limits import NONE
 from serving.decide.pool import Candidate, Pool, below
@@ -14,7 +14,7 @@ from serving.decide.state import Champion
 
 NEW, TRENDING, CATALOGUE = "new", "trending", "catalogue"
 TRENDING_TOO, NEW_TOO = 20, 5
-LOOKED_AT = 256  # new items that are looked at for some within the limits
+LOOKED_AT = 256  # new items that are looked at for some within the limits, and of what trends at once
 
 Hidden = frozenset[str]
 
@@ -101,9 +101,7 @@ def trending(asked: Question, hidden: Hidden, k: int) -> Pool:
     if catalogue is None:
         places = range(len(listed)) if asked.limits == NONE else ()
     else:
-        rows = trends.rows(asked.keys, catalogue.columns)
-        known = np.flatnonzero(rows >= 0)
-        places = known[catalogue.columns.within(asked.limits)[rows[known]]].tolist()
+        places = _open(trends.rows(asked.keys, catalogue.columns), catalogue.columns.within(asked.limits))
     shown = (listed[place] for place in places if listed[place][0] not in hidden)
     return [Candidate(item_id, weight, TRENDING) for item_id, weight in islice(shown, k)]
 
@@ -125,6 +123,13 @@ def rest(asked: Question, hidden: Hidden, k: int) -> Pool:
     catalogue = asked.state.catalogue
     found = [] if catalogue is None else catalogue.first(asked.limits, hidden, k)
     return [Candidate(item_id, 0.0, CATALOGUE) for item_id in found]
+
+
+def _open(rows: Int64, allowed: Mask) -> Iterator[int]:
+    """Places of rows that are allowed, a part after the other: mostly the first few are enough. -1 is no row."""
+    for begin in range(0, len(rows), LOOKED_AT):
+        there = np.flatnonzero(rows[begin : begin + LOOKED_AT] >= 0) + begin
+        yield from there[allowed[rows[there]]].tolist()
 
 
 def _sources(asked: Question, hidden: Hidden, k: int) -> Iterator[Pool]:

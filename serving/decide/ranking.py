@@ -1,12 +1,13 @@
 """The ranker: candidates in the order in which what is known at this moment puts them."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from features.profiles import Profile
-from models.ranker_rows import ITEM, NAMES, OF_CUSTOMER, Customer, Things, table_of
+from models.ranker_rows import ITEM, NAMES, OF_CUSTOMER, RECENT, Customer, Things, table_of
 from serving.decide.pool import Candidate, Pool, below
 from serving.decide.question import Question
 
@@ -43,8 +44,8 @@ def features_of(profile: Profile, now: int) -> Mapping[str, Any]:
 
     Those that an older generation lacks while it serves are left out, and so unknown to the ranker.
     """
-    known = [name for name in OF_CUSTOMER if name in profile.table.features]
-    return profile.features(now, known) if profile.last_seen else {}
+    known = [name for name in OF_CUSTOMER if name in profile.table.features and name != RECENT]
+    return {**profile.features(now, known), RECENT: profile.recent} if profile.last_seen else {}
 
 
 def _customer(asked: Question) -> Customer:
@@ -54,11 +55,13 @@ def _customer(asked: Question) -> Customer:
 
 
 def _things(asked: Question, pool: list[Candidate]) -> Things:
-    known = [asked.shop.get(candidate.item_id) for candidate in pool]
+    shop, live = asked.shop, asked.state.items
     ids = [candidate.item_id for candidate in pool]
+    known = [shop.get(item_id) for item_id in ids]
+    numbers = chain.from_iterable([live.get(item_id, UNKNOWN) for item_id in ids])
     return Things(
         ids=ids,
-        live=np.array([asked.state.items.get(item_id, UNKNOWN) for item_id in ids], dtype=np.float64),
+        live=np.fromiter(numbers, np.float64, len(ids) * len(ITEM)).reshape(len(ids), len(ITEM)),
         price=np.array([np.nan if item is None or item.price is None else item.price for item in known]),
         in_stock=np.array([np.nan if item is None else float(item.in_stock) for item in known]),
         category=["" if item is None else item.category for item in known],

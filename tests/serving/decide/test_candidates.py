@@ -5,7 +5,18 @@ from dataclasses import replace
 
 from features.trends import EVERYBODY
 from serving.decide.asked import Asked, Touch
-from serving.decide.candidates import alike, from_history, given, popular, rest, retrieve, similar, trending, unmet
+from serving.decide.candidates import (
+    LOOKED_AT,
+    alike,
+    from_history,
+    given,
+    popular,
+    rest,
+    retrieve,
+    similar,
+    trending,
+    unmet,
+)
 from serving.decide.limits import Limits, Where
 from serving.decide.pool import Candidate
 from serving.decide.question import Question, question
@@ -47,6 +58,15 @@ def test_trending_items_keep_their_order_and_obey_stock_limits_and_exclusion() -
     assert order(trending(about(made, limits=CHEAP), frozenset("x"), 9)) == "ba"
     assert order(trending(about(made), frozenset("db"), 9)) == "a"
     assert order(trending(about(made), NOTHING, 1)) == "b"
+
+
+def test_what_trends_far_down_a_long_list_is_found_where_only_that_is_allowed() -> None:
+    ids = [f"i{at:04d}" for at in range(3 * LOOKED_AT)]
+    cheap = {ids[LOOKED_AT], ids[2 * LOOKED_AT + 5]}
+    catalogue = {each: item for each in ids for item in shop(each, price=4.0 if each in cheap else 9.0).values()}
+    made = state(catalogue=catalogue, trending={each: float(-at) for at, each in enumerate(ids)})
+    assert [each.item_id for each in trending(about(made, limits=CHEAP), NOTHING, 9)] == sorted(cheap)
+    assert [each.item_id for each in trending(about(made), NOTHING, 300)] == ids[:300]
 
 
 def test_trending_items_need_a_catalogue_only_where_there_are_limits() -> None:
