@@ -65,25 +65,37 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def documented(
-    document: dict[str, Any], slates: Mapping[str, type], parameters: Mapping[str, type], answer: type
+    document: dict[str, Any],
+    slates: Mapping[str, type],
+    parameters: Mapping[str, type],
+    answer: type,
+    tracking: Mapping[str, tuple[type, type]],
 ) -> dict[str, Any]:
     """BentoML's document with the contract's own bodies and errors: BentoML drops null, and describes its own errors.
 
     Args:    slates: by path the struct of the body of POST; parameters: by path, a struct of those of GET; answer: the
-             struct of every answer.
+             struct of every answer of those; tracking: by path the structs of body and answer of the other routes,
+             which BentoML doesn't know.
     """
-    kinds = [*slates.values(), answer, Failure]
+    bodies = {body: None for body, _ in tracking.values()} | {told: None for _, told in tracking.values()}
+    kinds = [*slates.values(), answer, Failure, *bodies]
     found, ours = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     of_kind = {kind: {"application/json": {"schema": schema}} for kind, schema in zip(kinds, found, strict=True)}
     failures = {status: {"description": told, "content": of_kind[Failure]} for status, told in FAILURES.items()}
+
+    def call(body: type, told: type, what: str) -> dict[str, Any]:
+        answers = {"200": {"description": what, "content": of_kind[told]}, **failures}
+        return {"requestBody": {"required": True, "content": of_kind[body]}, "responses": answers}
+
     paths = dict(document["paths"])
-    answers = {"200": {"description": "A slate", "content": of_kind[answer]}, **failures}
     for path, body in slates.items():
-        told = {**paths[path]["post"], "responses": answers}
-        paths[path] = {"post": {**told, "requestBody": {"required": True, "content": of_kind[body]}}}
+        told = {**paths[path]["post"], **call(body, answer, "A slate")}
+        paths[path] = {"post": told}
         if path in parameters:
             told = {name: value for name, value in told.items() if name not in {"requestBody", "x-bentoml-name"}}
             named = {"operationId": f"{told.get('operationId', path.strip('/'))}_by_parameters"}
             paths[path]["get"] = {**told, **named, "parameters": parameters_of(parameters[path])}
+    for path, (body, taken) in tracking.items():
+        paths[path] = {"post": {"operationId": path.strip("/").replace("/", "_"), **call(body, taken, "It was taken")}}
     schemas = {**document["components"]["schemas"], **ours}
     return {**document, "openapi": "3.1.0", "paths": paths, "components": {"schemas": schemas}}

@@ -26,6 +26,7 @@ from threadpoolctl import threadpool_limits
 from features.errors import BadInput, BadSetting, KindredError, Overloaded, Unavailable
 from features.settings import Settings, from_environment
 from serving.auth import Forbidden, Unauthorized
+from serving.described import TRACKING as DESCRIBED
 from serving.handlers import ROUTES, Handler, Parts
 from serving.http import answer, failure, preflight, shared
 from serving.memory import settle
@@ -86,7 +87,7 @@ class Front:
         if method == "OPTIONS" and is_for_pages(path) and ("POST", path) in routes:
             return preflight(request.headers.get("origin", "*"), _methods(path, routes))
         if method == "GET" and path == DOCUMENT:
-            return answer(documented(service.openapi_spec.asdict(), SLATES, PARAMETERS, RecommendResponse))
+            return answer(documented(service.openapi_spec.asdict(), SLATES, PARAMETERS, RecommendResponse, DESCRIBED))
         if method == "GET" and path in PASSED:
             return self.inner
         if allowed := _methods(path, routes):

@@ -15,7 +15,9 @@ from serving.schema import Parameters
 from tests.serving.world import Json, World, bearer
 
 PATHS = sorted(path for method, path in ROUTES if method == "POST")
-DOCUMENTED = (("/rank", "POST"), ("/recommend", "GET"), ("/recommend", "POST"), ("/similar", "POST"))
+TRACKED = [(path, "POST") for path in PATHS if path.startswith("/v1/")]
+DOCUMENTED = [("/rank", "POST"), ("/recommend", "GET"), ("/recommend", "POST"), ("/similar", "POST"), *TRACKED]
+ASKED = [each for each in DOCUMENTED if each != ("/v1/items", "POST")]  # other tests say what their shop sells
 CALM = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 NAMES = (
     "user_id", "anonymous_id", "n", "placement", "item_id", "item_ids", "history", "context", "filter", "exclude",
@@ -81,7 +83,7 @@ def conforms(shop: World, document: Any, data: st.DataObject) -> None:
 
     It can't say all that a request must be (who it is for, which years a time may lie in), so a 400 is well too.
     """
-    path, method = data.draw(st.sampled_from(DOCUMENTED))
+    path, method = data.draw(st.sampled_from(ASKED))
     case = data.draw(document[path][method].as_strategy())
     case.call_and_validate(
         base_url=str(shop.client.base_url),
@@ -90,11 +92,25 @@ def conforms(shop: World, document: Any, data: st.DataObject) -> None:
     )
 
 
-def test_the_document_describes_every_call_for_slates(document: Any) -> None:
+def test_the_document_describes_every_call_for_slates_and_for_tracking(document: Any) -> None:
     described = {(each.ok().path, each.ok().method.upper()) for each in document.get_all_operations()}
     assert set(DOCUMENTED) <= described
     named = {parameter["name"] for parameter in document.raw_schema["paths"]["/recommend"]["get"]["parameters"]}
     assert named == set(Parameters.__struct_fields__)
+
+
+def test_what_is_taken_gets_the_answers_that_the_document_describes(shop: World, document: Any) -> None:
+    event = {"userId": "described", "event": "Seen"}
+    bodies = {
+        "/v1/batch": {"batch": [{"type": "track", **event}, {"type": "track", "event": "of nobody"}]},
+        "/v1/items": {"items": [{"item_id": "described", "in_stock": False}]},
+    }
+    for path, method in TRACKED:
+        case = document[path][method].Case(body=bodies.get(path, event), media_type="application/json")
+        answer = case.call_and_validate(
+            base_url=str(shop.client.base_url), headers=bearer(shop.secret), excluded_checks=[positive_data_acceptance]
+        )
+        assert answer.status_code == 200
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=CALM)
