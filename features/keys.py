@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 import uuid
 from collections.abc import Iterator
@@ -18,11 +19,15 @@ from features.errors import BadInput, BadSetting
 Kind = Literal["write", "secret"]
 SCOPES = ("track", "recommend", "items", "debug")
 SECRET_ONLY = frozenset({"items", "debug"})  # a write key is public
+_ORIGIN = re.compile(r"https?://[^/\s?#@A-Z]+")
 _PREFIX: dict[Kind, str] = {"write": "wk_", "secret": "sk_"}
 
 
 class Key(Struct, frozen=True, kw_only=True):
-    """One key, without its token: that is shown once, when the key is issued. `created_at` is ms UTC."""
+    """One key, without its token: that is shown once, when the key is issued. `created_at` is ms UTC.
+
+    `origins`: the sites whose pages may use it, as browsers name them; empty means all.
+    """
 
     id: str
     kind: Kind
@@ -30,6 +35,7 @@ class Key(Struct, frozen=True, kw_only=True):
     scopes: tuple[str, ...]
     label: Annotated[str, Meta(max_length=100)]
     created_at: int
+    origins: tuple[str, ...] = ()
 
 
 class KeyStore:
@@ -41,11 +47,15 @@ class KeyStore:
         self._version = (0, 0)
         self._keys: dict[str, Key] = {}
 
-    def issue(self, kind: Kind, scopes: tuple[str, ...], label: str, now: int) -> tuple[Key, str]:
+    def issue(
+        self, kind: Kind, scopes: tuple[str, ...], label: str, now: int, origins: tuple[str, ...] = ()
+    ) -> tuple[Key, str]:
         """A new key and its token.
 
-        Raises:  BadInput: an unknown scope, or one that a write key can't have.
+        Raises:  BadInput: an unknown scope, or one that a write key can't have; origins that no page has, or of a
+                 secret key.
         """
+        _check_origins(kind, origins)
         if unknown := [scope for scope in scopes if scope not in SCOPES]:
             raise BadInput(f"there is no scope {unknown[0]!r}; known ones: {', '.join(SCOPES)}", "scope")
         if kind == "write" and (refused := sorted(SECRET_ONLY.intersection(scopes))):
@@ -58,6 +68,7 @@ class KeyStore:
             scopes=scopes,
             label=label[:100],
             created_at=now,
+            origins=origins,
         )
         with self._alone():
             self._write([*self.keys(), key])
@@ -117,3 +128,10 @@ class KeyStore:
 def _hash(token: str) -> str:
     """Tokens hold 192 random bits, so a plain hash can't be searched."""
     return hashlib.sha256(token.encode(errors="replace")).hexdigest()
+
+
+def _check_origins(kind: Kind, origins: tuple[str, ...]) -> None:
+    if kind == "secret" and origins:
+        raise BadInput("a secret key is for servers, no page may have it: origins are those of a write key", "origin")
+    if wrong := [each for each in origins if not _ORIGIN.fullmatch(each)]:
+        raise BadInput(f"{wrong[0]!r} is no origin: one is like https://shop.example, in small letters", "origin")

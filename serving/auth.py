@@ -24,6 +24,10 @@ class Forbidden(KindredError):
         self.field = field
 
 
+class ForeignOrigin(Forbidden):
+    """The key is not for pages of the site that the call comes from; that page may not read the refusal either."""
+
+
 @dataclass(frozen=True)
 class Caller:
     """`kind` is `write`, `secret` or `local` (no key, from this machine, in the demo)."""
@@ -50,7 +54,7 @@ def caller(
 
     Args:    headers: with names in lower case; client: its address; demo: whether this machine needs no key;
              body_key: a write key that the body or the query carries.
-    Raises:  Unauthorized.
+    Raises:  Unauthorized; ForeignOrigin.
     """
     token = _token(headers) or body_key
     if not token:
@@ -60,6 +64,9 @@ def caller(
     key = keys.find(token)
     if key is None:
         raise Unauthorized("this key isn't known; `kindred keys` lists and issues them")
+    origin = headers.get("origin")
+    if key.origins and origin is not None and origin not in key.origins:
+        raise ForeignOrigin("this key isn't for pages of this site; `kindred keys issue --origin` says for which")
     return Caller(key.id, key.kind, frozenset(key.scopes))
 
 

@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 
 from features.errors import BadInput, BadSetting, KindredError, Overloaded, Unavailable
 from features.settings import Settings, from_environment
-from serving.auth import Forbidden, Unauthorized
+from serving.auth import Forbidden, ForeignOrigin, Unauthorized
 from serving.described import TRACKING as DESCRIBED
 from serving.handlers import ROUTES, Handler, Parts
 from serving.http import answer, failure, preflight, shared
@@ -113,6 +113,7 @@ class Answered:
 
 async def respond(handler: Handler, request: Request) -> Response:
     """What a handler answers; whatever it raises becomes the contract's error."""
+    origin = request.headers.get("origin") if is_for_pages(request.scope["path"]) else None
     try:
         parts = _parts()
         with parts.in_flight.get(request.scope["path"], FREE):
@@ -120,6 +121,7 @@ async def respond(handler: Handler, request: Request) -> Response:
     except tuple(STATUS) as error:
         status, code = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
         said = str(error)
+        origin = None if isinstance(error, ForeignOrigin) else origin
         if isinstance(error, Unavailable):  # its message names a server of ours
             logger.warning("%s: %s", request.url.path, error)
             said = "a part of the service doesn't answer; try again"
@@ -129,8 +131,7 @@ async def respond(handler: Handler, request: Request) -> Response:
     except Exception:
         logger.exception("%s failed", request.url.path)
         response = failure(500, "internal", "the service failed on this request; its log says why")
-    origin = request.headers.get("origin")
-    return response if origin is None or not is_for_pages(request.scope["path"]) else shared(response, origin)
+    return response if origin is None else shared(response, origin)
 
 
 class Pages:

@@ -89,13 +89,16 @@ def issue_key(
     kind: Annotated[str, typer.Argument(help="write (browsers) or secret (servers).")],
     scope: Annotated[str, typer.Option(help="track, recommend, items, debug; comma-separated.")] = "track,recommend",
     label: str = "",
+    origin: Annotated[
+        str, typer.Option(help="sites whose pages may use a write key; comma-separated, all if none.")
+    ] = "",
 ) -> None:
     """Print a new key; only its hash is kept."""
     from features.keys import KeyStore, Kind
 
     if kind not in {"write", "secret"}:
         raise BadInput(f"a key is write or secret, not {kind!r}", "kind")
-    _, token = KeyStore(from_environment().data).issue(cast("Kind", kind), listed(scope), label, now())
+    _, token = KeyStore(from_environment().data).issue(cast("Kind", kind), listed(scope), label, now(), listed(origin))
     console.say(token)
 
 
@@ -107,10 +110,15 @@ def list_keys(json: Json = False) -> None:
 
     found = KeyStore(from_environment().data).keys()
     if json:
-        console.as_json([{"id": k.id, "kind": k.kind, "scopes": k.scopes, "label": k.label} for k in found])
+        console.as_json(
+            [{"id": k.id, "kind": k.kind, "scopes": k.scopes, "label": k.label, "origins": k.origins} for k in found]
+        )
     else:
-        rows = [(key.id, key.kind, ",".join(key.scopes), key.label, iso(key.created_at)) for key in found]
-        console.table("", ("id", "kind", "scopes", "label", "issued"), rows)
+        rows = [
+            (key.id, key.kind, ",".join(key.scopes), key.label, ",".join(key.origins), iso(key.created_at))
+            for key in found
+        ]
+        console.table("", ("id", "kind", "scopes", "label", "origins", "issued"), rows)
 
 
 @keys.command("revoke")

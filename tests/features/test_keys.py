@@ -71,3 +71,16 @@ def test_a_broken_key_file_is_named_and_not_taken_for_an_empty_one(tmp_path: Pat
     (tmp_path / "keys.json").write_bytes(content)
     with pytest.raises(BadSetting, match=r"keys\.json"):
         KeyStore(tmp_path).find("wk_x")
+
+
+def test_a_write_key_may_be_for_the_pages_of_some_sites_only(tmp_path: Path) -> None:
+    store = KeyStore(tmp_path)
+    _, token = store.issue("write", ("track",), "shop", 0, ("https://shop.example", "http://127.0.0.1:8000"))
+    found = KeyStore(tmp_path).find(token)
+    assert found is not None
+    assert found.origins == ("https://shop.example", "http://127.0.0.1:8000")
+    for wrong in ("shop.example", "https://shop.example/", "https://Shop.example", "null", "https://a b", "*"):
+        with pytest.raises(BadInput, match="no origin"):
+            store.issue("write", ("track",), "shop", 0, (wrong,))
+    with pytest.raises(BadInput, match="for servers"):
+        store.issue("secret", ("track",), "server", 0, ("https://shop.example",))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from features.keys import KeyStore
-from serving.auth import Caller, Forbidden, Unauthorized, caller
+from serving.auth import Caller, Forbidden, ForeignOrigin, Unauthorized, caller
 
 HERE = {"host": "127.0.0.1:3000"}
 
@@ -95,3 +95,12 @@ def test_a_write_key_asks_for_no_known_customer() -> None:
     with pytest.raises(Forbidden) as caught:
         Caller("k", "write", frozenset()).need_access_to("u")
     assert caught.value.field == "user_id"
+
+
+def test_a_key_of_some_sites_is_for_their_pages_and_for_what_is_no_page(keys: KeyStore) -> None:
+    _, token = keys.issue("write", ("track",), "site", 0, ("https://shop.example",))
+    for allowed in ({}, {"origin": "https://shop.example"}):
+        assert caller(keys, basic(token) | allowed, None, False).kind == "write"
+    for foreign in ("https://evil.example", "http://shop.example", "https://shop.example:444", "null"):
+        with pytest.raises(ForeignOrigin):
+            caller(keys, HERE | {"origin": foreign}, None, False, token)

@@ -12,7 +12,7 @@ import redis
 
 from features.online.items import Float64
 from features.profiles import Profile
-from features.settings import Settings
+from features.settings import Settings, from_environment
 from features.trends import EVERYBODY
 from serving import engine as engine_module
 from serving.decide.actions import Pin
@@ -330,3 +330,17 @@ def test_lists_ranked_and_items_like_one_are_logged_too_and_no_shadow_sees_them(
     assert (ranked.user_id, [placed.item_id for placed in ranked.decision.slate]) == ("u", ["a", "c"])
     assert (like.user_id, like.asked.placement, like.asked.alike) == (None, "similar", "a")
     assert shadow.served == []
+
+
+def test_the_setting_of_exploration_is_the_rate_that_slates_are_drawn_with(tmp_path: Path) -> None:
+    given = {"KINDRED_DATA": str(tmp_path), "KINDRED_REDIS": "redis://127.0.0.1:1", "KINDRED_EXPLORATION": "0.3"}
+    made = Engine(from_environment(given), lambda: "r1")
+    policy = made.follower.state.policy
+    made.follower.models.close()
+    assert policy.exploration == 0.3
+    made.follower.state = replace(state(SCORES, SHOP), policy=policy)
+    served: list[Served] = []
+    made.shadow = served.append
+    ask(made, Profiles(), user_id="u", n=2)
+    assert served[0].decision.policy == "uniform(rate=0.3)"
+    assert len(served[0].decision.eligible) > 2

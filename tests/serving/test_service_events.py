@@ -151,6 +151,16 @@ def test_an_unchanged_segment_sdk_delivers(shop: World, events: Topic, customer:
     eventually(lambda: profile(shop, customer), lambda found: found["counts"] == {"Product Viewed": 1, "identify": 1})
 
 
+def test_only_the_pages_of_a_key_s_own_sites_may_use_it_and_read_the_answer(shop: World, customer: str) -> None:
+    _, token = shop.keys.issue("write", ("track",), "one site", 0, (FOREIGN["Origin"],))
+    told = shop.post("/v1/track", view(customer), token, **FOREIGN)
+    assert ok(told) == {"success": True}
+    assert told.headers["access-control-allow-origin"] == FOREIGN["Origin"]
+    refused = shop.post("/v1/track", view(customer), token, Origin="https://evil.example")
+    assert "--origin" in error(refused, 403)
+    assert "access-control-allow-origin" not in refused.headers
+
+
 def test_a_page_of_another_site_may_track_with_a_write_key(shop: World, customer: str) -> None:
     asked = {**FOREIGN, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
     preflight = shop.client.options("/v1/track", headers=asked)
