@@ -70,7 +70,8 @@ class LiveItems(Mapping[str, Row]):
         rows: dict[str, Row] = {}
         for at in range(0, len(wanted), RENEWED):
             rows |= await self._read(wanted[at : at + RENEWED], now)
-        self._rows = rows
+        meanwhile = {item_id: self._rows[item_id] for item_id in self._asked if item_id in self._rows}
+        self._rows = meanwhile | rows
 
     async def keep(self, now: Callable[[], int]) -> None:
         """Renew again and again; while Redis is away what is there goes on."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import cast
 
 import numpy as np
@@ -18,11 +18,15 @@ class Reader:
 
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None  # happens during the next read
 
     async def numbers(self, item_ids: Iterable[str], names: Iterable[str], now: int) -> Float64:
         self.asked.append(list(item_ids))
+        asked, self.meanwhile, meanwhile = self.asked[-1], None, self.meanwhile
+        if meanwhile is not None:
+            await meanwhile()
         values = [math.nan if name == "item_conversion_30d" else now for name in names]
-        return np.array([values for _ in self.asked[-1]])
+        return np.array([values for _ in asked])
 
 
 def made() -> tuple[LiveItems, Reader]:
@@ -55,3 +59,21 @@ def test_what_is_asked_for_is_renewed_and_what_is_not_is_let_go() -> None:
     assert items["b"][0] == 3.0
     assert reader.asked == [["a", "b"], ["a", "b"], ["b"]]
     assert len(items) == 1
+
+
+def test_what_is_fetched_while_the_rest_is_renewed_stays() -> None:
+    items, reader = made()
+    items.get("a")
+
+    async def both() -> None:
+        await items.fetch(1)
+        reader.meanwhile = fetch_another
+        await items.renew(2)
+
+    async def fetch_another() -> None:
+        items.get("b")
+        await items.fetch(1)
+
+    asyncio.run(both())
+    assert {item_id: items[item_id][0] for item_id in items} == {"a": 2.0, "b": 1.0}
+    assert items.missed == {}
