@@ -21,6 +21,7 @@ from models.holdout import hold_out
 from models.interactions import IdMap, Interactions
 from models.linear.ease import Ease
 from models.linear.graph_filter import GraphFilter
+from models.linear.item_knn import ItemKnn
 from models.mixing import AGAIN, mixed, weigh
 from models.ranking import in_blocks, top
 from models.sasrec.model import SasRec
@@ -31,6 +32,7 @@ MEMBERS: dict[str, type[Model]] = {
     "als": Als,
     "ease": Ease,
     "graph_filter": GraphFilter,
+    "item_knn": ItemKnn,
     "sasrec": SasRec,
     "session_knn": SessionKnn,
     "trending": Trending,
@@ -52,7 +54,7 @@ class BlendConfig:
     such as `sasrec.members=3`; `device` is where members are trained that can be trained on several.
     """
 
-    members: tuple[str, ...] = ("graph_filter", "ease", "als", "session_knn", "sasrec", "trending")
+    members: tuple[str, ...] = ("graph_filter", "ease", "item_knn", "als", "session_knn", "sasrec", "trending")
     users: int = 2_000
     share: float = 0.2
     candidates: int = 100

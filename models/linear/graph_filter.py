@@ -2,11 +2,13 @@
 
 A filter is a curve over the graph's frequencies. It is followed exactly at the leading singular vectors, and by its
 chord beyond them: a walk from the history's items to their users and on to what those took. No item-item matrix is
-made, so nothing is cut.
+made, so nothing is cut. Vectors that chance alone would have given are left out: where taste tells little, they are
+noise that keeps the filter below the popular list.
 
 Sources: Kim et al. Graph Spectral Filtering with Chebyshev Interpolation for Recommendation. SIGIR 2025 (ChebyCF: the
 curve, the normalisation, and what they are set to). Shen et al. How Powerful is Graph Convolution for Recommendation?
-CIKM 2021 (GF-CF). Halko, Martinsson, Tropp. Finding Structure with Randomness. SIAM Review 2011.
+CIKM 2021 (GF-CF). Halko, Martinsson, Tropp. Finding Structure with Randomness. SIAM Review 2011. Horn.
+A Rationale and Test for the Number of Factors in Factor Analysis. Psychometrika 1965 (what chance gives).
 """
 
 from dataclasses import asdict, dataclass
@@ -30,6 +32,10 @@ from models.trending import popularity
 FEWEST = 32  # vectors of a small graph
 PART = 8  # of a graph's vectors at most one in so many is taken: with all of them nothing is filtered
 ROWS = 65_536  # users that are multiplied at once
+CHANCE = (
+    1.05  # times the square that chance gives is what a vector must be above: two draws differ by up to a twentieth
+)
+REPEATS = 0.02  # of the events: from this share on people take things again
 LOWEST = 1e-3  # below it a chord of the curve is its slope at 0
 TRACE = 1e-6  # of the best score: what popularity may add, so that what is out of reach has an order too
 
@@ -39,7 +45,9 @@ class GraphFilterConfig:
     """scores = taste (chord d^-inward X' D^-modesty X d^-outward + d^-lift V passed V' d^lift).
 
     X and the taste are log(1 + weight), D what each user took in all, d what each item was taken. V are the `rank`
-    first right singular vectors of D^-1/2 X d^-1/2 (of a small graph fewer, see PART), s the squares of their values,
+    first right singular vectors of D^-1/2 X d^-1/2 (of a small graph fewer, see PART), up to the last that is above
+    what the same degrees have with pairs drawn by chance (the first always; all where people take things again, for
+    which all vectors together are the memory), s the squares of their values,
     and passed = curve(s) - chord s + low_pass. The curve is 1/2 + 1/2 |2s - 1|^flatness above s = 1/2 and 1/2 - 1/2
     |2s - 1|^flatness below: a straight line at 1, else with a plateau in the middle. Its chord goes from 0 to the least
     s. The exponents and the curve are what the paper has for Gowalla. `half_life_days` is that of the popularity list,
@@ -87,7 +95,7 @@ class GraphFilter:
 
     @property
     def facts(self) -> dict[str, float]:
-        """How many singular vectors there were to take."""
+        """How many singular vectors there were to take that chance doesn't explain."""
         self._check_fitted()
         return {"rank_found": float(self._vectors.shape[1])}
 
@@ -95,9 +103,12 @@ class GraphFilter:
         """Weigh the graph and find its singular vectors."""
         liked = popularity(interactions, self._config.half_life_days)
         taken = bounded(interactions.matrix, self._seed).log1p()
-        even = scaled(taken, power(sums(taken, 1), -0.5), power(sums(taken, 0), -0.5))
+        rank = min(self._config.rank, max(FEWEST, min(taken.shape) // PART))
         with threadpool_limits(1, "blas"):
-            frequencies = spectrum(even, min(self._config.rank, max(FEWEST, min(even.shape) // PART)), self._seed)
+            frequencies = spectrum(even(taken), rank, self._seed)
+            if _taken_again(interactions) < REPEATS:
+                chance = spectrum(even(by_chance(taken, self._seed)), rank, self._seed).squares
+                frequencies = beyond_chance(frequencies, chance)
         self._hold(interactions.items, taken, frequencies, liked)
         if progress is not None:
             progress(1, 1)
@@ -192,6 +203,32 @@ class GraphFilter:
         low = (self._passing[items] * self._low[items, None]) @ self._vectors[slate].T * self._lift[slate]
         parts: Float32 = first + low
         return parts
+
+
+def _taken_again(interactions: Interactions) -> float:
+    """The share of the events that aren't the first of their pair."""
+    return 1 - interactions.matrix.nnz / max(len(interactions.histories.items), 1)
+
+
+def even(taken: Csr) -> Csr:
+    """D^-1/2 X d^-1/2: everybody, and every item, weighs the same."""
+    return scaled(taken, power(sums(taken, 1), -0.5), power(sums(taken, 0), -0.5))
+
+
+def by_chance(taken: Csr, seed: int) -> Csr:
+    """As many pairs of every user, and of every item, but whose is whose is drawn; of equal pairs one stays."""
+    rows = np.repeat(np.arange(taken.shape[0]), np.diff(taken.indptr))
+    keys = rows * np.int64(taken.shape[1]) + np.random.default_rng(seed).permutation(taken.indices)
+    keys, first = np.unique(keys, return_index=True)
+    return csr_matrix((taken.data[first], np.divmod(keys, taken.shape[1])), shape=taken.shape)
+
+
+def beyond_chance(found: Spectrum, chance: Float32) -> Spectrum:
+    """The vectors up to the last one whose square is clearly above that of the same place by chance; one at least."""
+    places = min(len(found.squares), len(chance))
+    above = np.flatnonzero(found.squares[:places] > CHANCE * chance[:places])
+    kept = max(1, int(above.max(initial=0)) + 1)
+    return Spectrum(found.vectors[:, :kept].copy(), found.squares[:kept].copy())
 
 
 def spectrum(matrix: Csr, rank: int, seed: int, rounds: int = 5) -> Spectrum:

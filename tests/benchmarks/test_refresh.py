@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from benchmarks import tastes
 from benchmarks.refresh import refreshed
@@ -40,3 +41,11 @@ def test_customers_of_little_taste_are_seeded_and_take_each_item_once() -> None:
     assert (frame.groupby("user_id").size() == 8).all()
     told = tastes.found(world, ["item_knn"])
     assert told["item_knn_over_popularity_low"] <= told["item_knn"] - told["popularity"]
+
+
+def test_worlds_of_several_seeds_are_summed_up_as_means_and_deviations() -> None:
+    world = tastes.World(30, 40, 8, 0.2)
+    apart = [tastes.found(world, ["item_knn"], seed)["item_knn"] for seed in (3, 4)]
+    told = tastes.over_seeds(world, ["item_knn"], (3, 4))
+    assert told["item_knn"] == pytest.approx(sum(apart) / 2)
+    assert told["item_knn_sd"] == pytest.approx(abs(apart[0] - apart[1]) / 2**0.5)

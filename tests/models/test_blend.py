@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.als import Als
-from models.blend import Blend, BlendConfig
+from models.blend import MEMBERS, Blend, BlendConfig
 from models.histories import Histories
 from models.holdout import hold_out
 from models.interactions import Interactions
@@ -49,6 +49,12 @@ def test_what_no_member_names_teaches_nothing() -> None:
     held = hold_out(WORLD, users=40, share=0.2, seed=0)
     weights = weigh({"als": Als().fit(held.learned)}, held, candidates=5)
     assert weights["als"] > 0
+
+
+def test_whatever_can_be_a_member_is_one_unless_it_is_said_otherwise() -> None:
+    """A model that isn't asked can be better than all of those that are: item_knn was, where taste is middling."""
+    assert set(BlendConfig().members) == set(MEMBERS)
+    assert "item_knn" in MEMBERS
 
 
 def test_what_is_held_out_is_the_end_of_each_history_and_nothing_of_it_is_learned() -> None:

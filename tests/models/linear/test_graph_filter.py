@@ -8,8 +8,9 @@ from scipy.sparse import csr_matrix, random_array
 
 from models.arrays import Float32
 from models.histories import History
+from models.interactions import IdMap, Interactions
 from models.linear import graph_filter
-from models.linear.graph_filter import GraphFilter, GraphFilterConfig, spectrum
+from models.linear.graph_filter import GraphFilter, GraphFilterConfig, Spectrum, beyond_chance, by_chance, spectrum
 from tests.tastes import checkerboard, two_tastes
 from training import datasets
 
@@ -63,6 +64,39 @@ def test_the_singular_vectors_are_those_of_the_exact_decomposition(rows: int, mo
     np.testing.assert_allclose(found.squares, values[:5] ** 2, rtol=1e-4)
 
 
+def test_drawn_by_chance_everybody_has_as_many_pairs_as_before_but_for_those_drawn_twice() -> None:
+    matrix = csr_matrix(random_array((200, 400), density=0.02, rng=np.random.default_rng(0), dtype=np.float32))
+    drawn = by_chance(matrix, seed=0)
+    lost = np.diff(matrix.indptr) - np.diff(drawn.indptr)
+    assert lost.min() >= 0
+    assert lost.sum() == matrix.nnz - drawn.nnz < 0.02 * matrix.nnz
+    assert (drawn != matrix).nnz > matrix.nnz  # hardly a pair is as it was
+
+
+def test_vectors_stay_up_to_the_last_that_chance_does_not_explain() -> None:
+    found = Spectrum(np.eye(5, dtype=np.float32), np.array([1, 0.8, 0.5, 0.45, 0.3], dtype=np.float32))
+    kept = beyond_chance(found, np.array([1, 0.7, 0.6, 0.4, 0.29], dtype=np.float32))
+    assert kept.squares.tolist() == found.squares[:4].tolist()
+    assert kept.vectors.shape == (5, 4)
+    nothing = beyond_chance(found, np.ones(5, dtype=np.float32))
+    assert nothing.squares.tolist() == [1]
+
+
+@pytest.mark.parametrize(("taste", "fewest", "most"), [(0.0, 1, 2), (0.9, 8, 12)])
+def test_as_many_vectors_are_taken_as_there_are_tastes(taste: float, fewest: int, most: int) -> None:
+    """Ten groups of items, of which a user takes from one with this chance, else anything: one vector or ten."""
+    random = np.random.default_rng(0)
+    own = random.random((400, 12)) < taste
+    items = np.where(own, 10 * random.integers(0, 20, (400, 12)) + np.arange(400)[:, None] % 10, 0)
+    items = np.where(own, items, random.integers(0, 200, (400, 12)))
+    matrix = csr_matrix((np.ones(4_800, np.float32), (np.repeat(np.arange(400), 12), items.ravel())), shape=(400, 200))
+    matrix.sum_duplicates()
+    matrix.data[:] = 1
+    users, catalogue = (IdMap(tuple(f"{kind}{at:03d}" for at in range(n))) for kind, n in (("u", 400), ("i", 200)))
+    found = GraphFilter().fit(Interactions.of(users, catalogue, matrix)).facts["rank_found"]
+    assert fewest <= found <= most
+
+
 def test_a_graph_smaller_than_the_rank_is_no_trouble() -> None:
     few = datasets.interactions(datasets.checked(two_tastes(days=5, users=4, items=4)))
     assert np.isfinite(GraphFilter(replace(CONFIG, rank=64)).fit(few).scores(few.histories)).all()
@@ -81,6 +115,6 @@ def test_like_items_are_those_that_the_same_people_take() -> None:
     assert set(rows.tolist()) == set(range(10)) - {3}
 
 
-def test_a_small_graph_is_filtered_too() -> None:
+def test_a_small_graph_is_filtered_too_and_where_things_are_taken_again_nothing_is_left_out() -> None:
     several = datasets.interactions(datasets.checked(two_tastes(days=20, users=90, items=80)))
     assert GraphFilter(GraphFilterConfig(rank=512)).fit(several).facts["rank_found"] == 32
