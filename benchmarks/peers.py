@@ -56,17 +56,26 @@ def environment() -> Path:
     return python
 
 
-def slates_of(peer: str, split: Split, arena: Arena, options: Options, folder: Path) -> tuple[Int32, dict[str, float]]:
+def slates_of(
+    peer: str, split: Split, arena: Arena, options: Options, folder: Path, which: int = 0
+) -> tuple[Int32, dict[str, float]]:
     """What the peer shows to everybody who is asked for, and its seconds.
 
+    Args:    which: of the arena's questions; the second, where there is one, masks what somebody had.
     Returns: (n, max(ks)) int32 rows of the arena's items, padded with -1.
     """
     names = {"user_id": "user", "item_id": "item"}
-    users, items = arena.questions[0].users, arena.learned.items
+    users, items = arena.questions[which].users, arena.learned.items
     asked = split.known[split.known["user_id"].isin(set(users.ids))]
     for name, frame in (("fit", split.fit), ("asked", asked)):
         in_order(frame)[list(names)].rename(columns=names).to_csv(folder / f"{name}.csv", index=False)
-    job = {"peer": peer, "k": max(options.ks), "mask": options.masked, "seed": options.seed, "params": PARAMS[peer]}
+    job = {
+        "peer": peer,
+        "k": max(options.ks),
+        "mask": options.masked or which > 0,
+        "seed": options.seed,
+        "params": PARAMS[peer],
+    }
     (folder / "job.json").write_text(json.dumps({**job, "users": list(users.ids)}))
     subprocess.run([str(environment()), str(WORKER), str(folder)], check=True, stdout=sys.stderr)
     lines = (folder / "slates.jsonl").read_text().splitlines()
@@ -84,6 +93,11 @@ def measured(peer: str, split: Split, arena: Arena, options: Options) -> dict[st
     found = dict(judged.metrics)
     for name, ends in statistics.intervals(judged.values, options.seed).items():
         found |= {f"{name}_low": ends.low, f"{name}_high": ends.high}
+    for which in range(1, len(arena.questions)):
+        with tempfile.TemporaryDirectory() as folder:
+            again, _ = slates_of(peer, split, arena, options, Path(folder), which)
+        masked = evaluation.judge(again, arena.questions[which], options.ks)
+        found |= {f"{name}_new": value for name, value in masked.metrics.items()}
     return found | evaluation.described(slates, question, arena.learned, options.ks, options.seed) | cost
 
 

@@ -35,6 +35,7 @@ class Case:
 
 
 LINEAR = ("trending", "als", "item_knn", "ease", "graph_filter")
+QUICK = ("implicit-als", "rectools-item-knn", "lenskit-item-knn")  # peers
 ALL = (*LINEAR, "session_knn", "sasrec", "two_tower", "blend")
 CASES = {
     "gowalla": Case(
@@ -43,7 +44,7 @@ CASES = {
         ("recall@20", "ndcg@20"),
         ".1941 / .1616 ChebyCF; .1830 / .1554 LightGCN",
         ".196 / .164",
-        ("implicit-als", "rectools-item-knn", "lenskit-item-knn"),
+        QUICK,
     ),
     "beauty": Case(
         ("--interactions", "beauty.csv.gz", "--protocol", "leave-last-out", "--fit", "strict", "--k", "10"),
@@ -62,6 +63,7 @@ CASES = {
         ("hr@20", "mrr@20"),
         ".5567 / .1945 SGNN-HN; .5422 / .1904 GCE-GNN",
         ".557 / .195; on CPU .543 / .191",
+        QUICK,
     ),
     "online-retail": Case(
         (
@@ -72,6 +74,7 @@ CASES = {
         ("ndcg@10", "ndcg@10_new", "recall@20", "recall@20_new"),
         "none on this copy",
         "more than popularity, recency and item_knn, beyond the seeds",
+        QUICK,
     ),
     "retailrocket": Case(
         (
@@ -82,6 +85,7 @@ CASES = {
         ("hr@10", "ndcg@10"),
         "sampled metrics only: not comparable",
         "more than als and item_knn on purchases alone",
+        QUICK,
     ),
 }
 
