@@ -89,7 +89,7 @@ def produce_events(
 ) -> Report:
     """Send a file's events to Kafka, as any producer would; the stream processor does the rest.
 
-    Raises:  Unavailable: Kafka didn't take an event, or the embedded broker is full and nothing reads it.
+    Raises:  Unavailable: Kafka didn't take an event, or the embedded broker forgot some that nothing had read.
     """
     sent = Sent(settings, producer)
     with Rows(path) as rows, Rejects(settings.data, path, digest_of(path)) as rejects:

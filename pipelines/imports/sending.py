@@ -12,7 +12,7 @@ from pipelines.stream.sources import name_of
 
 TOPIC = "events"
 ROOM = 2_000_000  # bytes that may wait in a partition of the embedded broker, which keeps 5 MiB and drops what is older
-STALLED_S = 60.0
+STALLED_S = 10.0
 LOOK_S = 0.2
 
 
@@ -33,7 +33,7 @@ class Sent:
     def check(self, last: bool = False) -> None:
         """Return once Kafka has all of them, and the embedded one has room for more; `last`: no more are sent.
 
-        Raises:  Unavailable: Kafka didn't take an event, or nothing reads what the embedded one forgets.
+        Raises:  Unavailable: Kafka didn't take an event, or the embedded one forgot some that nothing had read.
         """
         self._producer.flush(60)
         if self._failures:
@@ -43,19 +43,25 @@ class Sent:
 
 
 class Pace:
-    """Waits for the stream processor: what the event log holds is safe, whatever the broker forgets."""
+    """Waits for the stream processor: what the event log holds is safe, whatever the broker forgets.
+
+    Where nothing is read for a while it goes on without: the broker may well hold it all, and tells where it didn't.
+    """
 
     def __init__(self, settings: Settings, sleep: Callable[[float], None] = time.sleep) -> None:
         self._kafka = settings.kafka
         self._partitions = partitions_of(settings.kafka, TOPIC)
-        self._largest = 1  # bytes of an event so far
-        self._fresh = [0] * self._partitions  # bytes sent to each since it was looked at
         self._source = EventLog(settings.data).source(name_of(settings.kafka, TOPIC))
         self._sleep = sleep
+        self._bytes, self._count = 0, 0  # of all events so far
+        self._fresh = [0] * self._partitions  # bytes sent to each since it was looked at
+        self._read = 0  # events that were in the log when it was looked at last
+        self._patience = STALLED_S
 
     def sent(self, key: bytes, value: bytes) -> None:
         """Say what was sent."""
-        self._largest = max(self._largest, len(value))
+        self._bytes += len(value)
+        self._count += 1
         self._fresh[partition_of(key, self._partitions)] += len(value)
 
     @property
@@ -64,21 +70,25 @@ class Pace:
         return max(self._fresh) > ROOM // 2
 
     def wait(self) -> None:
-        """Return once no partition holds more than ROOM that is not in the event log.
+        """Return once no partition holds more than about ROOM that is not in the event log, or nothing reads.
 
-        Raises:  Unavailable: records were dropped before they were read, or nothing is read any more.
+        Raises:  Unavailable: records were dropped before they were read.
         """
-        most, stalled = 2**62, 0.0
+        self._fresh = [0] * self._partitions
+        stalled = 0.0
         while True:
             logged = self._source.ends()
             if any(first > logged.get(place, 0) for place, first in first_offsets(self._kafka, TOPIC).items()):
-                raise Unavailable("the embedded broker forgot events that nothing had read: import without --live")
+                raise Unavailable(
+                    "the embedded broker forgot events that nothing had read: run `kindred stream`, or leave out --live"
+                )
+            if sum(logged.values()) > self._read:
+                self._read, self._patience, stalled = sum(logged.values()), STALLED_S, 0.0
             waiting = max(last - logged.get(place, 0) for place, last in last_offsets(self._kafka, TOPIC).items())
-            if waiting * self._largest <= ROOM:
-                self._fresh = [0] * self._partitions
+            if waiting * self._bytes <= ROOM * self._count:
                 return
-            stalled = 0.0 if waiting < most else stalled + LOOK_S
-            most = min(most, waiting)
-            if stalled >= STALLED_S:
-                raise Unavailable("nothing reads the embedded broker, which is almost full: does `kindred stream` run?")
+            if stalled >= self._patience:
+                self._patience = 0.0  # until something is read again
+                return
             self._sleep(LOOK_S)
+            stalled += LOOK_S
