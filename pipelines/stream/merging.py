@@ -48,10 +48,14 @@ class Merging:
 
     def _run(self) -> None:
         merger: Merger | None = None
+        took = 0.0
         while True:
             if not self._mine.is_set():
                 merger = None  # another worker merges meanwhile; what this one knew grows old
                 self._mine.wait()
+            waited = 0.0  # before the first merge too: it is of everything, and who has much to catch up does it once
+            while waited < self._rest_after(took) and not self._closing.wait(EVERY_S):
+                waited += EVERY_S
             if self._closing.is_set():
                 return
             begin = time.monotonic()
@@ -64,9 +68,7 @@ class Merging:
             except BaseException as error:  # noqa: BLE001 - the worker raises it with its next turn
                 self._failure = error
                 return
-            took, waited = time.monotonic() - begin, 0.0
-            while waited < self._rest_after(took) and not self._closing.wait(EVERY_S):
-                waited += EVERY_S
+            took = time.monotonic() - begin
 
     def _rest_after(self, took: float) -> float:
         return MOST_S if self._behind else min(max(EVERY_S, REST * took), MOST_S)

@@ -116,7 +116,7 @@ class Session:
         self.reports = reports
         self.merging = merging
         self.tidying = tidying
-        self._behind = False
+        self._behind = True  # until it is known how much waits
         self.places: list[Place] = []
         self._new_processor = processor
         self._begin()
