@@ -58,6 +58,8 @@ class Merging:
                 waited += EVERY_S
             if self._closing.is_set():
                 return
+            if not self._mine.is_set():  # given up meanwhile
+                continue
             begin = time.monotonic()
             try:
                 merger = merger or Merger(*self._parts)
