@@ -114,7 +114,7 @@ class Als:
         weights, config = interactions.matrix.data, self._config
         even = bool((weights == weights[0]).all())
         self._alpha = config.alpha_even if even else config.alpha
-        confidences = self._scaled(interactions.matrix)
+        confidences = self._scaled(interactions.taken_together)
         ridge = _ridge(confidences, config, even)
         factors = self._solve(confidences, ridge, start, epochs, progress)
         if not np.isfinite(factors).all():

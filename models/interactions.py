@@ -10,6 +10,7 @@ import pandas as pd
 
 from models.arrays import Csr, Int32, Int64
 from models.histories import Histories
+from models.visits import visits
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,11 @@ class Interactions:
     def matrix(self) -> Csr:
         """(n_users, n_items) csr float32, what each pair is worth, every stored value above 0, columns in order."""
         return self.histories.matrix
+
+    @cached_property
+    def taken_together(self) -> Csr:
+        """(n, n_items) csr float32, n at least n_users: as `matrix`, but that long histories are a row a visit."""
+        return visits(self.histories).matrix
 
     @cached_property
     def timestamps(self) -> Int64 | None:

@@ -2,8 +2,9 @@
 
 Every scorer gives each item one number, standardised over the catalogue and its tail pulled in, so that scorers of any
 scale can be added up. The weights maximise the likelihood of the wanted items among the candidates that the scorers
-name; the problem is convex, so equal data gives equal weights. Wanted items that no scorer names are left out: among
-candidates that are all somebody's best, one that is nobody's would teach that high scores are wrong.
+name; the problem is convex, so equal data gives equal weights. From there models/climbing.py goes where the slates are
+better. Wanted items that no scorer names are left out: among candidates that are all somebody's best, one that is
+nobody's would teach that high scores are wrong.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from models.arrays import Float32
+from models.climbing import climbed
 from models.contracts import Model
 from models.histories import Histories
 from models.holdout import Holdout
@@ -53,7 +55,9 @@ def weigh(members: Mapping[str, Model], held: Holdout, candidates: int) -> dict[
             if named.any():
                 tables.append(np.stack([said[name][row, items] for name in names], axis=1))
                 shares.append(named.astype(np.float32) / np.float32(named.sum()))
-    weights = dict(zip(names, learn(tables, shares).tolist(), strict=True)) if tables else {}
+    weights = {}
+    if tables:
+        weights = dict(zip(names, climbed(tables, shares, learn(tables, shares)).tolist(), strict=True))
     return weights if any(weights.get(name) for name in members) else dict.fromkeys(names, 1.0 / len(names))
 
 

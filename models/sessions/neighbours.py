@@ -14,8 +14,7 @@ from scipy.sparse import csr_matrix
 
 from models.arrays import Csr, Float32, Int32, Int64
 from models.histories import Histories
-
-LONGEST = 200  # events of a session or history that are looked at, the newest
+from models.visits import LONGEST
 
 Float64 = NDArray[np.float64]
 

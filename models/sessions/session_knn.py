@@ -21,8 +21,9 @@ from models.histories import Histories, History
 from models.interactions import IdMap, Interactions
 from models.ranking import in_blocks, top
 from models.sessions.item_graph import scaled, shares, strongest, transitions
-from models.sessions.neighbours import LONGEST, Asked, Likeness, Sessions, collapsed
+from models.sessions.neighbours import Asked, Likeness, Sessions, collapsed
 from models.trending import popularity
+from models.visits import visits
 
 TRACE = 1e-4  # of the best score: what popularity may add
 BLOCK = 64
@@ -185,8 +186,8 @@ class SessionKnn:
         _ = sessions.ends, sessions.sizes  # made now, not in the first answer
 
     def _kept(self, histories: Histories) -> Sessions:
-        """The newest events of sessions of two or more, oldest session first."""
-        histories = collapsed(histories.last(LONGEST) if histories.ordered else histories)
+        """Sessions of two or more events, oldest session first."""
+        histories = collapsed(visits(histories))
         rows: Int64 = np.flatnonzero(histories.counts > 1)
         newest = np.zeros(0, dtype=np.int64)
         if histories.times is not None:

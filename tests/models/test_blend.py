@@ -51,6 +51,12 @@ def test_what_no_member_names_teaches_nothing() -> None:
     assert weights["als"] > 0
 
 
+def test_from_the_likelihood_weights_go_where_slates_are_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = hold_out(WORLD, users=40, share=0.2, seed=0)
+    monkeypatch.setattr("models.mixing.climbed", lambda *given: 7 * np.ones_like(given[2]))
+    assert weigh({"als": Als().fit(held.learned)}, held, candidates=5)["als"] == 7
+
+
 def test_whatever_can_be_a_member_is_one_unless_it_is_said_otherwise() -> None:
     """A model that isn't asked can be better than all of those that are: item_knn was, where taste is middling."""
     assert set(BlendConfig().members) == set(MEMBERS)
