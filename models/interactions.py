@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_matrix, vstack
 
 from models.arrays import Csr, Int32, Int64
 from models.histories import Histories
@@ -101,8 +102,14 @@ class Interactions:
 
     @cached_property
     def taken_together(self) -> Csr:
-        """(n, n_items) csr float32, n at least n_users: as `matrix`, but that long histories are a row a visit."""
-        return visits(self.histories).matrix
+        """(n, n_items) csr float32, what may be said to go together: a row a user, and of a long history a row a visit
+        too, which says it more narrowly."""
+        cut = visits(self.histories)
+        if cut is self.histories:
+            return self.matrix
+        user = self.histories.rows_of[cut.indptr[:-1][cut.counts > 0]]
+        several = np.flatnonzero(np.bincount(user, minlength=len(self.histories)) > 1)
+        return csr_matrix(vstack([cut.matrix, self.matrix[several]]))
 
     @cached_property
     def timestamps(self) -> Int64 | None:

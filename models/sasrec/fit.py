@@ -14,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from models.arrays import Float32, Int64
 from models.contracts import Progress
 from models.histories import Histories
+from models.memory import given_back
 from models.onnx import exported
 from models.sasrec import sequences
 from models.sasrec.net import Encoder, Encoders, Net, Objective, begin, rest_of
@@ -143,6 +144,7 @@ class _Training:
             for _ in range(self._plan.round_steps):
                 self._learn(next(stream))
             quality = self._measured()
+            given_back()
             gained = number if quality > self._quality or not self._plan.held else gained
             if quality >= self._quality:
                 best, self._quality = copy.deepcopy(self._average), quality

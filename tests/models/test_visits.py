@@ -44,10 +44,18 @@ def test_somebody_without_events_has_no_visit() -> None:
     assert len(visits(histories([]))) == 1  # nobody is long: as it was
 
 
-def test_models_learn_together_what_was_taken_in_one_visit_alone() -> None:
+def test_models_learn_what_goes_together_from_visits_and_from_whole_histories() -> None:
     rows = histories([0, *[1] * WHOLE, GAP_MS, 1], [1, 1])
     users = IdMap(("a", "b"))
     world = Interactions(users, IdMap(tuple(f"i{at:04d}" for at in range(rows.n_items))), rows)
-    assert world.taken_together.shape == (3, WHOLE + 5)
-    assert np.diff(world.taken_together.indptr).tolist() == [WHOLE + 1, 2, 2]
+    assert world.taken_together.shape == (4, WHOLE + 5)
+    assert np.diff(world.taken_together.indptr).tolist() == [WHOLE + 1, 2, 2, WHOLE + 3]
     assert world.matrix.shape == (2, WHOLE + 5)
+
+
+def test_who_has_a_single_visit_is_one_row() -> None:
+    rows = histories([1] * (WHOLE + 1), [1, 1])
+    world = Interactions(IdMap(("a", "b")), IdMap(tuple(f"i{at:04d}" for at in range(rows.n_items))), rows)
+    assert world.taken_together.shape[0] == 2
+    short = Interactions(IdMap(("a",)), IdMap(("i0", "i1")), histories([1, 1]))
+    assert short.taken_together is short.matrix
