@@ -5,7 +5,7 @@ import numpy as np
 from features.sessions import GAP_MS
 from models.histories import Histories
 from models.interactions import IdMap, Interactions
-from models.visits import LONGEST, WHOLE, visits
+from models.visits import LONGEST, visits
 
 
 def histories(*gaps: list[int], ordered: bool = True, timed: bool = True) -> Histories:
@@ -18,15 +18,16 @@ def histories(*gaps: list[int], ordered: bool = True, timed: bool = True) -> His
 
 
 def test_a_long_history_is_cut_where_half_an_hour_passes_and_a_short_one_is_not() -> None:
-    long = [0, *[1] * (WHOLE - 1), GAP_MS, 1, GAP_MS - 1, GAP_MS]
-    short = [GAP_MS] * WHOLE
+    long = [0, *[1] * (LONGEST - 2), GAP_MS, 1, GAP_MS - 1, GAP_MS]
+    short = [GAP_MS] * LONGEST
     found = visits(histories(long, short))
-    assert found.counts.tolist() == [WHOLE, 3, 1, WHOLE]
-    assert found.items.tolist() == list(range(2 * WHOLE + 4))
+    assert found.counts.tolist() == [LONGEST - 1, 3, 1, LONGEST]
+    assert found.items.tolist() == list(range(2 * LONGEST + 3))
 
 
 def test_two_people_are_never_one_visit() -> None:
-    assert visits(histories([1] * (WHOLE + 1), [1] * (WHOLE + 1))).counts.tolist() == [WHOLE + 1, WHOLE + 1]
+    found = visits(histories([1] * (LONGEST + 1), [1] * 3, [1] * LONGEST))
+    assert found.counts.tolist() == [LONGEST, 1, 3, LONGEST]
 
 
 def test_no_visit_is_longer_than_the_longest_with_times_or_without() -> None:
@@ -40,22 +41,24 @@ def test_where_no_order_is_known_nothing_is_cut() -> None:
 
 
 def test_somebody_without_events_has_no_visit() -> None:
-    assert visits(histories([], [1] * (WHOLE + 1), [])).counts.tolist() == [WHOLE + 1]
+    assert visits(histories([], [1] * (LONGEST + 1), [])).counts.tolist() == [LONGEST, 1]
     assert len(visits(histories([]))) == 1  # nobody is long: as it was
 
 
+def world(*gaps: list[int]) -> Interactions:
+    rows = histories(*gaps)
+    users = IdMap(tuple(f"u{at}" for at in range(len(gaps))))
+    return Interactions(users, IdMap(tuple(f"i{at:04d}" for at in range(rows.n_items))), rows)
+
+
 def test_models_learn_what_goes_together_from_visits_and_from_whole_histories() -> None:
-    rows = histories([0, *[1] * WHOLE, GAP_MS, 1], [1, 1])
-    users = IdMap(("a", "b"))
-    world = Interactions(users, IdMap(tuple(f"i{at:04d}" for at in range(rows.n_items))), rows)
-    assert world.taken_together.shape == (4, WHOLE + 5)
-    assert np.diff(world.taken_together.indptr).tolist() == [WHOLE + 1, 2, 2, WHOLE + 3]
-    assert world.matrix.shape == (2, WHOLE + 5)
+    made = world([0, *[1] * (LONGEST - 2), GAP_MS, 1], [1, 1])
+    assert np.diff(made.taken_together.indptr).tolist() == [LONGEST - 1, 2, 2, LONGEST + 1]
+    assert made.taken_together.shape == (4, LONGEST + 3)
+    assert made.matrix.shape == (2, LONGEST + 3)
 
 
 def test_who_has_a_single_visit_is_one_row() -> None:
-    rows = histories([1] * (WHOLE + 1), [1, 1])
-    world = Interactions(IdMap(("a", "b")), IdMap(tuple(f"i{at:04d}" for at in range(rows.n_items))), rows)
-    assert world.taken_together.shape[0] == 2
-    short = Interactions(IdMap(("a",)), IdMap(("i0", "i1")), histories([1, 1]))
+    assert world([0, *[1] * LONGEST], [1, 1], [GAP_MS] * 3).taken_together.shape[0] == 5  # a piece of one event, too
+    short = world([GAP_MS] * LONGEST)
     assert short.taken_together is short.matrix
