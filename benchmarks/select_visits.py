@@ -1,11 +1,11 @@
-"""From how many events on a history is learned from visit by visit (models.visits.LONGEST), by validation data alone.
+"""From how many events on a history is learned from visit by visit (LONGEST of models.visits and of models.als).
 
     python -m benchmarks.select_visits --data ../shared/data
 
-Of RetailRocket a purchase of each buyer, drawn at random, without whatever else the buyer did with that item, as its
-test part has it; of Online Retail the two windows of 30 days before the last 30, with repeats, and without beside it.
-Prints a line a model and bound; the last bound leaves every history whole. What was
-chosen: benchmarks/quality.md, "Visits".
+By validation data alone: of RetailRocket a purchase of each buyer, drawn at random, without whatever else the buyer did
+with that item, as its test part has it; of Online Retail the two windows of 30 days before the last 30, with repeats,
+and without beside it. Prints a line a model and bound; the last bound leaves every history whole. What was chosen:
+benchmarks/quality.md, "Visits".
 """
 
 import argparse
@@ -59,7 +59,7 @@ def cases(folder: Path) -> Iterator[tuple[str, Split, Sequence[bool]]]:
 def found(split: Split, masks: Sequence[bool], model: str, bound: int) -> Mapping[str, float]:
     """NDCG@10, and `_new` without repeats, of the model with its defaults and histories cut from `bound` on."""
     learned: Interactions = datasets.interactions(split.fit)
-    with patch("models.visits.LONGEST", bound):
+    with patch("models.visits.LONGEST", bound), patch("models.als.LONGEST", bound):
         fitted = create(model).fit(learned)
     asked = [evaluation.question(split, learned.items, mask) for mask in masks]
     slates = evaluation.slates(fitted, asked, 10)

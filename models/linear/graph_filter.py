@@ -102,7 +102,7 @@ class GraphFilter:
     def fit(self, interactions: Interactions, progress: Progress | None = None) -> Self:
         """Weigh the graph and find its singular vectors."""
         liked = popularity(interactions, self._config.half_life_days)
-        taken = bounded(interactions.taken_together, self._seed).log1p()
+        taken = bounded(interactions.taken_together(), self._seed).log1p()
         rank = min(self._config.rank, max(FEWEST, min(taken.shape) // PART))
         with threadpool_limits(1, "blas"):
             frequencies = spectrum(even(taken), rank, self._seed)

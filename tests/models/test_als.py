@@ -8,8 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from models.als import Als, AlsConfig
-from models.arrays import Float32, Int32
+from models.arrays import Csr, Float32, Int32
 from models.histories import History
+from models.interactions import Interactions
 from tests.tastes import checkerboard, two_tastes
 from training import datasets
 
@@ -126,3 +127,15 @@ def test_pairs_that_all_weigh_the_same_are_trusted_more_and_that_is_stored(tmp_p
     assert little._ridge == pytest.approx(0.5 * one_pair)
     even.save(tmp_path)
     np.testing.assert_array_equal(Als.load(tmp_path).scores(board.histories), even.scores(board.histories))
+
+
+def test_longer_histories_than_elsewhere_are_learned_from_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def together(self: Interactions, longest: int = 0) -> Csr:
+        asked.append(longest)
+        return self.matrix
+
+    monkeypatch.setattr(Interactions, "taken_together", together)
+    Als(CONFIG).fit(datasets.interactions(datasets.checked(two_tastes())))
+    assert asked == [400]

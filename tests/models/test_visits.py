@@ -53,12 +53,13 @@ def world(*gaps: list[int]) -> Interactions:
 
 def test_models_learn_what_goes_together_from_visits_and_from_whole_histories() -> None:
     made = world([0, *[1] * (LONGEST - 2), GAP_MS, 1], [1, 1])
-    assert np.diff(made.taken_together.indptr).tolist() == [LONGEST - 1, 2, 2, LONGEST + 1]
-    assert made.taken_together.shape == (4, LONGEST + 3)
+    assert np.diff(made.taken_together().indptr).tolist() == [LONGEST - 1, 2, 2, LONGEST + 1]
+    assert made.taken_together().shape == (4, LONGEST + 3)
     assert made.matrix.shape == (2, LONGEST + 3)
 
 
 def test_who_has_a_single_visit_is_one_row() -> None:
-    assert world([0, *[1] * LONGEST], [1, 1], [GAP_MS] * 3).taken_together.shape[0] == 5  # a piece of one event, too
+    assert world([0, *[1] * LONGEST], [1, 1], [GAP_MS] * 3).taken_together().shape[0] == 5  # a piece of one event, too
     short = world([GAP_MS] * LONGEST)
-    assert short.taken_together is short.matrix
+    assert short.taken_together() is short.matrix
+    assert world([0, *[1] * LONGEST]).taken_together(LONGEST + 1).shape[0] == 1
