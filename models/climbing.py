@@ -2,7 +2,7 @@
 
 The likelihood of all candidates asks for more than people see: it also moves weights for the order of what nobody is
 shown. So from its optimum a few steps go to where NDCG of what is shown rises, each only if the rise is clear beyond
-the differences between people: with few of them, or with one wanted item each, there is hardly a step.
+the differences between people.
 """
 
 from collections.abc import Sequence
