@@ -1,4 +1,4 @@
-"""From how many events on a history is learned from visit by visit (LONGEST of models.visits and of models.als).
+"""From how many events on a history is learned from visit by visit: `visits_beyond` of the models' configurations.
 
     python -m benchmarks.select_visits --data ../shared/data
 
@@ -12,7 +12,6 @@ import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from unittest.mock import patch
 
 from models import create
 from models.interactions import Interactions
@@ -22,7 +21,7 @@ from training import datasets, evaluation
 from training.datasets import Frame
 from training.splits import Split, time_split
 
-BOUNDS = (50, 100, 200, 400, 800, 10**9)
+BOUNDS = (50, 100, 200, 400, 800, 0)
 MODELS = ("session_knn", "als", "graph_filter", "item_knn")
 WINDOW_MS = 30 * 86_400_000
 ORDER = "Order Completed"
@@ -59,8 +58,7 @@ def cases(folder: Path) -> Iterator[tuple[str, Split, Sequence[bool]]]:
 def found(split: Split, masks: Sequence[bool], model: str, bound: int) -> Mapping[str, float]:
     """NDCG@10, and `_new` without repeats, of the model with its defaults and histories cut from `bound` on."""
     learned: Interactions = datasets.interactions(split.fit)
-    with patch("models.visits.LONGEST", bound), patch("models.als.LONGEST", bound):
-        fitted = create(model).fit(learned)
+    fitted = create(model, params={"visits_beyond": bound}).fit(learned)
     asked = [evaluation.question(split, learned.items, mask) for mask in masks]
     slates = evaluation.slates(fitted, asked, 10)
     values = [evaluation.judge(each, to, (10,)).metrics["ndcg@10"] for each, to in zip(slates, asked, strict=True)]
@@ -76,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, split, masks in cases(given.data):
         for model in given.models.split(","):
             for bound in BOUNDS:
-                line = {"data": name, "model": model, "more than": bound, **found(split, masks, model, bound)}
+                line = {"data": name, "model": model, "visits_beyond": bound, **found(split, masks, model, bound)}
                 print(json.dumps(line), flush=True)
 
 

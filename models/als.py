@@ -18,6 +18,7 @@ from features.errors import BadInput, BrokenArtifact, NotFitted
 from models import artifacts
 from models.arrays import Csr, Float32, Int32, Mask
 from models.contracts import Progress, Slates
+from models.fields import stored
 from models.histories import Histories, History, newest_places
 from models.index import Index, IndexConfig
 from models.interactions import IdMap, Interactions
@@ -25,7 +26,6 @@ from models.ranking import in_blocks, top
 from models.trending import popularity
 
 QUERIES = 256
-LONGEST = 400  # events that are learned from as a whole: what is new to people is found better so than with 200
 MOST_EVEN = 0.25  # of what the mean user adds: the ridge of few pairs must not flatten users of few pairs
 
 
@@ -38,8 +38,10 @@ class AlsConfig:
 
     `regularization` is relative to what the mean user's confidences add up to beyond 1, so that a shop of forty users
     isn't flattened by a value that fits one of forty thousand; `regularization_even` to what one pair adds, since with
-    users of seven pairs and of a hundred the same few pairs did best. `half_life_days` is that of the popularity list,
-    which an empty history gets. benchmarks/quality.md says how the defaults were chosen, on validation data.
+    users of seven pairs and of a hundred the same few pairs did best. A history of more than `visits_beyond` events (0:
+    none) is learned from visit by visit too; with 400 what is new to people is found better than with 200.
+    `half_life_days` is that of the popularity list, which an empty history gets. benchmarks/quality.md says how the
+    defaults were chosen, on validation data.
     """
 
     embedding_size: int = 256
@@ -49,6 +51,7 @@ class AlsConfig:
     alpha_even: float = 80.0
     epochs: int = 15
     refresh_epochs: int = 3
+    visits_beyond: int = 400
     half_life_days: float = 7.0
     threads: int = 2
 
@@ -115,7 +118,7 @@ class Als:
         weights, config = interactions.matrix.data, self._config
         even = bool((weights == weights[0]).all())
         self._alpha = config.alpha_even if even else config.alpha
-        confidences = self._scaled(interactions.taken_together(LONGEST))
+        confidences = self._scaled(interactions.taken_together(config.visits_beyond))
         ridge = _ridge(confidences, config, even)
         factors = self._solve(confidences, ridge, start, epochs, progress)
         if not np.isfinite(factors).all():
@@ -181,8 +184,7 @@ class Als:
         """The model as it was saved."""
         params, items, arrays = artifacts.read(folder, cls.name, {"factors": (-1, 0), "popularity": (-1,)})
         try:
-            config = AlsConfig(**{key: params[key] for key in asdict(AlsConfig())})
-            model = cls(config, int(params["seed"]))
+            model = cls(stored(AlsConfig, params), int(params["seed"]))
             model._alpha = float(params["alpha_used"])
             model._hold(items, arrays["factors"], arrays["popularity"], float(params["ridge"]))
             model._index = Index.load(folder, model._factors, params)

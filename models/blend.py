@@ -15,7 +15,7 @@ from models import artifacts
 from models.als import Als
 from models.arrays import Csr, Float32, Int32, Mask
 from models.contracts import Model, Progress, Refreshable, Slates
-from models.fields import MEMBER_SETTINGS, chosen, defaults
+from models.fields import MEMBER_SETTINGS, chosen, defaults, stored
 from models.histories import Histories, History
 from models.holdout import hold_out
 from models.interactions import IdMap, Interactions
@@ -41,7 +41,6 @@ COSTLY = frozenset({"sasrec"})
 REFIT_FROM = 0.05  # a costly member is fitted again only where at least this share of the events was kept aside
 NEEDS_ORDER = frozenset({"sasrec", "session_knn"})
 LISTS = ("members", MEMBER_SETTINGS)
-ADDED = {MEMBER_SETTINGS: "", "device": "cpu"}  # what a blend that was stored before there were these had
 
 
 @dataclass(frozen=True)
@@ -181,10 +180,8 @@ class Blend:
         """The mixture as it was saved."""
         params, items, _ = artifacts.read(folder, cls.name, {})
         try:
-            known = {**ADDED, **params}
-            given = {key: known[key] for key in asdict(BlendConfig())}
-            given |= {key: tuple(part for part in known[key].split(",") if part) for key in LISTS}
-            model = cls(BlendConfig(**given), int(params["seed"]))
+            lists = {key: tuple(filter(None, params[key].split(","))) for key in LISTS if key in params}
+            model = cls(stored(BlendConfig, {**params, **lists}), int(params["seed"]))
             model._weights = {str(name): float(weight) for name, weight in params["weights"].items()}
             names = [name for name in model._weights if name not in AGAIN]
             model._members = {name: MEMBERS[name].load(folder / name) for name in names}

@@ -7,16 +7,28 @@ configuration as texts in `member_settings`.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 from features.errors import BadInput
 
+S = TypeVar("S")
+
 MEMBER_SETTINGS = "member_settings"
+LATER = frozenset({MEMBER_SETTINGS, "device", "visits_beyond"})  # fields that models which are stored may not have yet
 
 
 def defaults(settings: type[Any]) -> dict[str, object]:
     """The fields of a configuration that have a default, and those."""
     return {field.name: field.default for field in fields(settings)}
+
+
+def stored(settings: type[S], params: Mapping[str, Any]) -> S:
+    """The configuration of a model that was stored; only fields of LATER may be missing, and have their defaults then.
+
+    Raises:  KeyError: naming the field that is.
+    """
+    given = {name: default for name, default in defaults(settings).items() if name in LATER} | {**params}
+    return settings(**{name: given[name] for name in defaults(settings)})
 
 
 def typed(settings: type[Any], name: str, text: str, whose: str) -> Any:

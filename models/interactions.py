@@ -100,10 +100,10 @@ class Interactions:
         """(n_users, n_items) csr float32, what each pair is worth, every stored value above 0, columns in order."""
         return self.histories.matrix
 
-    def taken_together(self, longest: int = 0) -> Csr:
-        """(n, n_items) csr float32, what may be said to go together: a row a user, and of a history that is longer than
-        `longest` (0: models.visits.LONGEST) a row a visit too, which says it more narrowly."""
-        cut = visits(self.histories, longest)
+    def taken_together(self, beyond: int) -> Csr:
+        """(n, n_items) csr float32, what may be said to go together: a row a user, and of a history of more than
+        `beyond` events (0: of none) a row a visit too, which says it more narrowly."""
+        cut = visits(self.histories, beyond)
         if cut is self.histories:
             return self.matrix
         user = self.histories.rows_of[cut.indptr[:-1][cut.counts > 0]]

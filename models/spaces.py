@@ -40,6 +40,8 @@ class Space:
     reports: bool = False
 
 
+BEYOND = Choice((50, 100, 200, 400, 0))  # 0: every history is whole
+
 SPACES: dict[str, Space] = {
     "als": Space(
         {
@@ -49,6 +51,7 @@ SPACES: dict[str, Space] = {
             "regularization": Range(0.005, 1, log=True),
             "regularization_even": Range(0.3, 30, log=True),
             "epochs": Choice((8, 15, 30)),
+            "visits_beyond": BEYOND,
         }
     ),
     "ease": Space(
@@ -58,6 +61,7 @@ SPACES: dict[str, Space] = {
             "modesty": Range(0, 1),
             "outward": Range(0, 0.5),
             "recency": Range(0, 1),
+            "visits_beyond": BEYOND,
         }
     ),
     "graph_filter": Space(
@@ -69,6 +73,7 @@ SPACES: dict[str, Space] = {
             "low_pass": Range(0.03, 3, log=True),
             "flatness": Range(1, 4, log=True),
             "lift": Range(0, 1),
+            "visits_beyond": BEYOND,
         }
     ),
     "item_knn": Space(
@@ -77,6 +82,7 @@ SPACES: dict[str, Space] = {
             "shrinkage": Range(0.01, 10, log=True),
             "modesty": Range(0, 1),
             "recency": Range(0, 1),
+            "visits_beyond": BEYOND,
         }
     ),
     "sasrec": Space(
@@ -100,6 +106,7 @@ SPACES: dict[str, Space] = {
             "damping": Range(0, 0.5),
             "walk": Range(0, 0.5),
             "step": Range(0, 0.5),
+            "visits_beyond": BEYOND,
         }
     ),
     "two_tower": Space(
@@ -110,6 +117,7 @@ SPACES: dict[str, Space] = {
             "regularization": Range(0.005, 1, log=True),
             "regularization_even": Range(0.3, 30, log=True),
             "content_ridge": Range(0.01, 1, log=True),
+            "visits_beyond": BEYOND,
         }
     ),
     "trending": Space({"half_life_days": Range(0.25, 365, log=True)}),

@@ -10,7 +10,7 @@ Sources: Gantner et al. Learning Attribute-to-Feature Mappings for Cold-Start Re
 Volinsky. Collaborative Filtering for Implicit Feedback Datasets. ICDM 2008.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -24,6 +24,7 @@ from models import artifacts
 from models.als import Als, AlsConfig
 from models.arrays import Csr, Float32
 from models.contracts import Progress
+from models.fields import stored
 from models.histories import Histories
 from models.index import Index
 from models.interactions import Content, IdMap, Interactions
@@ -108,7 +109,7 @@ class TwoTower(Als):
         shapes = {"factors": (-1, 0), "popularity": (-1,), "points": (0, 0), "rarity": (0,)}
         params, items, arrays = artifacts.read(folder, cls.name, shapes, {"met": (-1,)})
         try:
-            model = cls(TwoTowerConfig(**{key: params[key] for key in asdict(TwoTowerConfig())}), int(params["seed"]))
+            model = cls(stored(TwoTowerConfig, params), int(params["seed"]))
             model._names, model._points = tuple(str(name) for name in params["content_names"]), arrays["points"]
             model._rarity, model._met = arrays["rarity"], arrays["met"] > 0
             model._alpha = float(params["alpha_used"])

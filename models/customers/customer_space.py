@@ -17,6 +17,7 @@ from sklearn.utils.extmath import randomized_svd
 from features.errors import BadInput, BrokenArtifact, NotFitted
 from models import array_files
 from models.arrays import Csr, Float32
+from models.fields import stored
 from models.histories import Histories, History
 from models.interactions import IdMap, Interactions
 
@@ -121,7 +122,7 @@ class CustomerSpace:
         """
         params, arrays = array_files.read(folder, cls.name, {"vectors": (0, 0), "rarity": (0,)}, stem="space")
         try:
-            space = cls(SpaceConfig(**{key: params[key] for key in asdict(SpaceConfig())}), int(params["seed"]))
+            space = cls(stored(SpaceConfig, params), int(params["seed"]))
             ids = tuple(params["items"])
         except (KeyError, TypeError, ValueError) as error:
             raise BrokenArtifact(f"space.json in {folder} lacks or misstates {error}") from error

@@ -23,6 +23,7 @@ from models import array_files
 from models.arrays import Float32, Int64
 from models.artifacts import Arrays
 from models.contracts import Slates
+from models.fields import stored
 from models.ranking import top
 
 Method = Literal["classifier", "cosine", "euclid"]
@@ -182,7 +183,7 @@ class Lookalike:
         """
         params, arrays = array_files.read(folder, cls.name, SHAPES)
         try:
-            model = cls(LookalikeConfig(**{key: params[key] for key in asdict(LookalikeConfig())}), int(params["seed"]))
+            model = cls(stored(LookalikeConfig, params), int(params["seed"]))
             sound = _sound(arrays)
         except (KeyError, TypeError, ValueError, BadInput) as error:
             raise BrokenArtifact(f"model.json in {folder} lacks or misstates {error}") from error

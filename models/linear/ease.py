@@ -54,7 +54,7 @@ class Ease(ItemItem):
 
     def _weights(self, interactions: Interactions, progress: Progress | None) -> tuple[Csr, Float32]:
         config = self._config
-        taken = bounded(interactions.taken_together(), self._seed).log1p()
+        taken = bounded(interactions.taken_together(config.visits_beyond), self._seed).log1p()
         taken = scaled(taken, power(np.diff(taken.indptr).astype(np.float32), -config.modesty / 2))
         degrees = sums(taken.multiply(taken), 0)
         ridge = _ridge(degrees, config)

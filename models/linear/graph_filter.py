@@ -23,11 +23,13 @@ from features.errors import BrokenArtifact, NotFitted
 from models import artifacts
 from models.arrays import Csr, Float32, Int32, Mask
 from models.contracts import Progress, Slates
+from models.fields import stored
 from models.histories import Histories, History, newest_places
 from models.interactions import IdMap, Interactions
 from models.linear.item_weights import bounded, power, scaled, sums
 from models.ranking import in_blocks, top
 from models.trending import popularity
+from models.visits import BEYOND
 
 FEWEST = 32  # vectors of a small graph
 PART = 8  # of a graph's vectors at most one in so many is taken: with all of them nothing is filtered
@@ -50,8 +52,8 @@ class GraphFilterConfig:
     which all vectors together are the memory), s the squares of their values,
     and passed = curve(s) - chord s + low_pass. The curve is 1/2 + 1/2 |2s - 1|^flatness above s = 1/2 and 1/2 - 1/2
     |2s - 1|^flatness below: a straight line at 1, else with a plateau in the middle. Its chord goes from 0 to the least
-    s. The exponents and the curve are what the paper has for Gowalla. `half_life_days` is that of the popularity list,
-    which an empty history gets.
+    s. The exponents and the curve are what the paper has for Gowalla. Beside a history of more than `visits_beyond`
+    events (0: none) X has its visits. `half_life_days` is that of the popularity list, which an empty history gets.
     """
 
     rank: int = 512
@@ -61,6 +63,7 @@ class GraphFilterConfig:
     low_pass: float = 0.3
     flatness: float = 1.5
     lift: float = 0.4
+    visits_beyond: int = BEYOND
     half_life_days: float = 7.0
 
 
@@ -102,7 +105,7 @@ class GraphFilter:
     def fit(self, interactions: Interactions, progress: Progress | None = None) -> Self:
         """Weigh the graph and find its singular vectors."""
         liked = popularity(interactions, self._config.half_life_days)
-        taken = bounded(interactions.taken_together(), self._seed).log1p()
+        taken = bounded(interactions.taken_together(self._config.visits_beyond), self._seed).log1p()
         rank = min(self._config.rank, max(FEWEST, min(taken.shape) // PART))
         with threadpool_limits(1, "blas"):
             frequencies = spectrum(even(taken), rank, self._seed)
@@ -172,7 +175,7 @@ class GraphFilter:
         params, items, arrays = artifacts.read(folder, cls.name, shapes, integers)
         taken = artifacts.sparse_matrix(arrays, "taken", (len(arrays["taken_indptr"]) - 1, len(items)))
         try:
-            model = cls(cls.settings(**{key: params[key] for key in asdict(cls.settings())}), int(params["seed"]))
+            model = cls(stored(cls.settings, params), int(params["seed"]))
         except (KeyError, TypeError, ValueError) as error:
             raise BrokenArtifact(f"model.json in {folder} lacks or misstates {error}") from error
         if len(arrays["squares"]) != arrays["vectors"].shape[1]:

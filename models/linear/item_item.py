@@ -11,10 +11,12 @@ from features.errors import BrokenArtifact, NotFitted
 from models import artifacts
 from models.arrays import Csr, Float32, Int32, Mask
 from models.contracts import Progress, Slates
+from models.fields import stored
 from models.histories import Histories, History
 from models.interactions import IdMap, Interactions
 from models.ranking import in_blocks, top
 from models.trending import popularity
+from models.visits import BEYOND
 
 UNREACHED = 1e-6
 
@@ -23,11 +25,12 @@ UNREACHED = 1e-6
 class ItemItemConfig:
     """How a history becomes taste: an event counts weight * (1 + events after it)^-recency, an item log(1 + its sum).
 
-    `recency` says nothing where the order of events isn't known. `half_life_days` is that of the popularity list,
-    which an empty history gets.
+    `recency` says nothing where no order of events is known. A history of more than `visits_beyond` events (0: none)
+    is learned from visit by visit too. `half_life_days` is that of the popularity list, which an empty history gets.
     """
 
     recency: float = 0.0
+    visits_beyond: int = BEYOND
     half_life_days: float = 7.0
 
 
@@ -126,7 +129,7 @@ class ItemItem:
         params, items, arrays = artifacts.read(folder, cls.name, shapes, integers)
         weights = artifacts.sparse_matrix(arrays, "weights", (len(items), len(items)))
         try:
-            model = cls(cls.settings(**{key: params[key] for key in asdict(cls.settings())}), int(params["seed"]))
+            model = cls(stored(cls.settings, params), int(params["seed"]))
             model._hold(items, weights, arrays["likeness"], arrays["popularity"], bool(params["ordered"]))
         except (KeyError, TypeError, ValueError) as error:
             raise BrokenArtifact(f"model.json in {folder} lacks or misstates {error}") from error

@@ -37,7 +37,7 @@ class ItemKnn(ItemItem):
     _config: ItemKnnConfig
 
     def _weights(self, interactions: Interactions, progress: Progress | None) -> tuple[Csr, Float32]:
-        taken = bounded(interactions.taken_together(), self._seed)
+        taken = bounded(interactions.taken_together(self._config.visits_beyond), self._seed)
         taken = scaled(taken.log1p(), power(np.diff(taken.indptr).astype(np.float32), -self._config.modesty / 2))
         likeness = np.ones(taken.shape[1], dtype=np.float32)
         nearest = cut(self._cosines(taken), taken.shape[1], self._config.neighbours, progress)

@@ -16,6 +16,7 @@ from models import artifacts
 from models.arrays import Csr, Float32, Int32, Int64, Mask
 from models.contracts import Progress, Slates
 from models.device import check_device
+from models.fields import stored
 from models.histories import Histories, History
 from models.index import Index, IndexConfig
 from models.interactions import IdMap, Interactions
@@ -180,7 +181,7 @@ class SasRec:
         shapes = {"vectors": (-1, 0), "popularity": (-1,), "lengths": (-1, 0), "rests": (0, 0)}
         params, items, arrays = artifacts.read(folder, cls.name, shapes)
         try:
-            model = cls(SasRecConfig(**{key: params[key] for key in asdict(SasRecConfig())}), int(params["seed"]))
+            model = cls(stored(SasRecConfig, params), int(params["seed"]))
             facts = {str(key): float(value) for key, value in params["facts"].items()}
             model._hold(items, arrays["vectors"], arrays["popularity"], Graph.load(folder / ENCODER), facts)
             model._lengths, model._rests = arrays["lengths"], arrays["rests"]

@@ -14,9 +14,9 @@ from scipy.sparse import csr_matrix
 
 from models.arrays import Csr, Float32, Int32, Int64
 from models.histories import Histories
-from models.visits import LONGEST
 
 Float64 = NDArray[np.float64]
+READ = 200  # newest events of a history that are asked with
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Sessions:
         items = histories.items[order].astype(np.int64)
         keys = rows[order] * self.n_items + items
         first = np.append(True, keys[1:] != keys[:-1])[: len(keys)]
-        kept = order[first & (lags[order] < LONGEST) & (self.frequency[items] > 0)]
+        kept = order[first & (lags[order] < READ) & (self.frequency[items] > 0)]
         items = histories.items[kept].astype(np.int64)
         weight = histories.weights[kept].astype(np.float64) ** likeness.asked_worth
         weight *= np.log((len(self) + 1) / self.frequency[items] + 1) ** likeness.idf
@@ -138,7 +138,7 @@ class Sessions:
         """The most similar sessions of each history, ties by session."""
         source, events = self._events(asked, likeness)
         row, session = asked.row[source], self.session_of[events].astype(np.int64)
-        order = np.argsort((row * max(len(self), 1) + session) * LONGEST + asked.lag[source], kind="stable")
+        order = np.argsort((row * max(len(self), 1) + session) * READ + asked.lag[source], kind="stable")
         row, session = row[order], session[order]
         first = np.flatnonzero(np.append(True, (row[1:] != row[:-1]) | (session[1:] != session[:-1]))[: len(row)])
         if not len(first):

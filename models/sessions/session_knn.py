@@ -17,13 +17,14 @@ from features.errors import BrokenArtifact, NotFitted
 from models import artifacts
 from models.arrays import Csr, Float32, Int32, Int64, Mask
 from models.contracts import Progress, Slates
+from models.fields import stored
 from models.histories import Histories, History
 from models.interactions import IdMap, Interactions
 from models.ranking import in_blocks, top
 from models.sessions.item_graph import scaled, shares, strongest, transitions
 from models.sessions.neighbours import Asked, Likeness, Sessions, collapsed
 from models.trending import popularity
-from models.visits import visits
+from models.visits import BEYOND, visits
 
 TRACE = 1e-4  # of the best score: what popularity may add
 BLOCK = 64
@@ -35,7 +36,8 @@ class SessionKnnConfig(Likeness):
 
     `step`, `walk`: the shares; `reach`: how many events apart two items may be to be joined, `degree`: successors kept
     of each; `hub`: power of a candidate's connections to divide the second step by. `events` bounds memory: of more
-    than so many, the newest sessions are kept (without times, any). `half_life_days` is that of the popularity list.
+    than so many, the newest sessions are kept (without times, any). A history of more than `visits_beyond` events (0:
+    none) is a session a visit. `half_life_days` is that of the popularity list.
     The defaults were chosen together on validation data of short sessions (Diginetica), of whole histories (Amazon
     Beauty) and of buyers' mixed events (RetailRocket): no value is the best of any one of them.
     """
@@ -46,6 +48,7 @@ class SessionKnnConfig(Likeness):
     degree: int = 100
     hub: float = 0.5
     events: int = 10_000_000
+    visits_beyond: int = BEYOND
     half_life_days: float = 7.0
 
 
@@ -154,8 +157,7 @@ class SessionKnn:
         integers = {**integers, "sessions_indptr": (0,), "sessions_items": (0,), "times": (0,)}
         params, items, arrays = artifacts.read(folder, cls.name, floats, integers)
         try:
-            config = SessionKnnConfig(**{key: params[key] for key in asdict(SessionKnnConfig())})
-            model = cls(config, int(params["seed"]))
+            model = cls(stored(SessionKnnConfig, params), int(params["seed"]))
             ordered = bool(params["ordered"])
         except (KeyError, TypeError, ValueError) as error:
             raise BrokenArtifact(f"model.json in {folder} lacks or misstates {error}") from error
@@ -187,7 +189,7 @@ class SessionKnn:
 
     def _kept(self, histories: Histories) -> Sessions:
         """Sessions of two or more events, oldest session first."""
-        histories = collapsed(visits(histories))
+        histories = collapsed(visits(histories, self._config.visits_beyond))
         rows: Int64 = np.flatnonzero(histories.counts > 1)
         newest = np.zeros(0, dtype=np.int64)
         if histories.times is not None:

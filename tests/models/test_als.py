@@ -132,8 +132,8 @@ def test_pairs_that_all_weigh_the_same_are_trusted_more_and_that_is_stored(tmp_p
 def test_longer_histories_than_elsewhere_are_learned_from_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def together(self: Interactions, longest: int = 0) -> Csr:
-        asked.append(longest)
+    def together(self: Interactions, beyond: int) -> Csr:
+        asked.append(beyond)
         return self.matrix
 
     monkeypatch.setattr(Interactions, "taken_together", together)

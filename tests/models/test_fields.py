@@ -1,10 +1,14 @@
 """Settings of models from what is typed or kept as text."""
 
+from dataclasses import asdict
+
 import pytest
 
 from features.errors import BadInput
 from models import chosen, create, parameters
+from models.als import AlsConfig
 from models.blend import BlendConfig
+from models.fields import stored
 
 
 def test_settings_are_read_by_the_type_that_each_has() -> None:
@@ -49,3 +53,12 @@ def test_what_is_no_setting_is_said(word: str, field: str, said: str) -> None:
     with pytest.raises(BadInput, match=said) as caught:
         chosen([word])
     assert caught.value.field == field
+
+
+def test_a_stored_model_may_lack_only_what_came_later() -> None:
+    kept = {**asdict(AlsConfig(alpha=2.0)), "seed": 1}
+    del kept["visits_beyond"]
+    assert stored(AlsConfig, kept) == AlsConfig(alpha=2.0)
+    del kept["alpha"]
+    with pytest.raises(KeyError, match="alpha"):
+        stored(AlsConfig, kept)

@@ -1,0 +1,48 @@
+"""What is measured on a GPU, on a CPU and on little data."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmarks import card
+from models.blend import Blend, BlendConfig
+
+FEW = {"sasrec.steps": 2, "sasrec.members": 2, "sasrec.embedding_size": 8}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Forty people who take the ten items of their half in turn, as Beauty's and as Diginetica's files have it."""
+    rows = [(f"u{who}", f"i{(who + at) % 10 + 10 * (who % 2)}", at) for who in range(40) for at in range(8)]
+    taken = pd.DataFrame(rows, columns=["user_id", "item_id", "position"])
+    taken.to_csv(tmp_path / "beauty.csv.gz", index=False)
+    (tmp_path / "diginetica").mkdir()
+    sessions = taken.rename(columns={"user_id": "session_id"})
+    sessions.to_csv(tmp_path / "diginetica" / "train_sessions.csv.gz", index=False)
+    asked = pd.DataFrame({"prefix": ["i1 i2 i3", "i11"], "next_item_id": ["i4", "i12"]})
+    asked.to_csv(tmp_path / "diginetica" / "test_prefixes.csv.gz", index=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize("case", card.CASES)
+def test_the_blend_and_each_of_its_members_are_measured(
+    case: str, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    how = card.CASES[case]
+    monkeypatch.setitem(card.CASES, case, replace(how, settings={**how.settings, **FEW}))
+    card.measured(case, data, "cpu", 1)
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert said[0]["model"] == "blend"
+    assert {f"weight_{row['model']}" for row in said[1:]} <= set(said[0]["weights"])
+    assert said[0]["hr@20"] == 1.0  # of twenty items
+    assert 0 < said[0]["ndcg@10"] <= 1
+    assert all(row["seed"] == 1 for row in said)
+
+
+@pytest.mark.parametrize("case", card.CASES)
+def test_what_is_said_of_the_members_are_settings_that_they_have(case: str) -> None:
+    said = tuple(f"{name}={value}" for name, value in card.CASES[case].settings.items())
+    assert Blend(BlendConfig(member_settings=said, device="cuda")).params["device"] == "cuda"
