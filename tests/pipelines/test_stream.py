@@ -1,32 +1,23 @@
 """The stream processor: each event exactly once, whatever it is; what goes where on the way."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from features.components import Component
-from features.errors import Unavailable
 from features.identity import edge_from_json
 from features.kafka.broker import EmbeddedBroker
 from features.kafka.consumer import Record
-from features.kafka.producer import Producer
 from features.kafka.topics import TOPICS, partition_of
 from features.offline import EventLog, ItemLog, interactions, read_edges, read_items
 from features.online.identity import component, edges_key, unpack
 from features.settings import Settings
 from pipelines.backfill import restore
-from pipelines.stream import DEAD_LETTERS, Processor
+from pipelines.stream import DEAD_LETTERS
 from pipelines.stream.tidying import tidy
-from tests.pipelines.stream_truth import keyed, states, views
+from tests.pipelines.stream_truth import states, views
 from tests.pipelines.stream_world import World
 from tests.pipelines.traffic import BASE, viewed
-
-
-def headers(record: Record) -> dict[str, bytes | None]:
-    return dict(record.headers)
 
 
 def test_traffic_folds_to_what_a_clean_pass_gives(world: World) -> None:
@@ -34,30 +25,6 @@ def test_traffic_folds_to_what_a_clean_pass_gives(world: World) -> None:
     world.pump()
     world.assert_exact()
     assert len(states(world.client)) == 40
-
-
-def test_a_malformed_event_goes_to_the_dead_letters_with_its_reason_its_place_and_its_bytes(world: World) -> None:
-    raw = (
-        b'{"type": "track", "userId": "u1", "event": "Product Viewed", "properties": {"product_id": "i1", "price": -1}}'
-    )
-    world.send(viewed("u0"))
-    world.send_raw(raw, b"u1")
-    world.pump()
-    (letter,) = world.records(DEAD_LETTERS)
-    assert (letter.key, letter.value) == (b"u1", raw)
-    assert headers(letter)["kindred-topic"] == b"events"
-    assert headers(letter)["kindred-partition"] == str(partition_of(b"u1", 16)).encode()
-    assert headers(letter)["kindred-offset"] == b"0"
-    assert b"properties.price" in (headers(letter)["kindred-reason"] or b"")
-    assert list(states(world.client)) == ["u:u0"]
-    assert [row.event.customer for row in world.logged()] == ["u:u0"]
-
-
-def test_a_record_without_a_value_is_a_dead_letter_too(world: World) -> None:
-    world.send_raw(None, b"u1")
-    world.pump()
-    (letter,) = world.records(DEAD_LETTERS)
-    assert (letter.key, letter.value) == (b"u1", None)
 
 
 def test_a_mis_keyed_event_goes_through_rekey_and_is_counted_once(world: World) -> None:
@@ -69,16 +36,6 @@ def test_a_mis_keyed_event_goes_through_rekey_and_is_counted_once(world: World) 
     assert views(world.client, "u:u1") == 1
     assert world.logged("events") == []
     assert [row.duplicate for row in world.logged("events.rekey")] == [False, True]
-
-
-def test_an_event_that_is_misplaced_even_in_rekey_becomes_a_dead_letter(world: World) -> None:
-    raw = json.dumps(viewed("u1")).encode()
-    world.send_raw(raw, b"a wrong key", "events.rekey")
-    world.pump()
-    (letter,) = world.records(DEAD_LETTERS)
-    assert letter.value == raw
-    assert headers(letter)["kindred-topic"] == b"events.rekey"
-    assert states(world.client) == {}
 
 
 def test_a_duplicate_flags_its_own_row_and_no_row_of_another_partition(world: World) -> None:
@@ -109,19 +66,6 @@ def test_items_go_to_redis_and_to_the_item_log_and_null_deletes(world: World) ->
     ]
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [(b"i1", b'{"item_id":"i2"}'), (b"i1", b""), (b"i1", b'{"item_id":"i1","price":-1}'), (None, None), (b"i1", b"[")],
-)
-def test_an_item_that_cannot_be_taken_becomes_a_dead_letter(world: World, key: bytes | None, value: bytes) -> None:
-    world.send_raw(value, key, "items")
-    world.pump()
-    (letter,) = world.records(DEAD_LETTERS)
-    assert (letter.key, letter.value or b"") == (key, value or b"")
-    assert headers(letter)["kindred-topic"] == b"items"
-    assert world.client.hgetall("{items}:all") == {}
-
-
 def test_an_order_names_items_that_the_catalogue_does_not_know_and_a_view_does_not(world: World) -> None:
     line = {"product_id": "i1", "name": "Spade", "price": 9.5}
     order = {"order_id": "o1", "currency": "GBP", "products": [line]}
@@ -129,53 +73,6 @@ def test_an_order_names_items_that_the_catalogue_does_not_know_and_a_view_does_n
     world.pump()
     made = b'{"item_id":"i1","title":"Spade","price":9.5,"currency":"GBP","incomplete":true}'
     assert world.client.hgetall("{items}:all") == {b"i1": made}
-
-
-class Refusing(Producer):
-    """Kafka takes nothing that is sent on, as a flush then finds out."""
-
-    waiting: list[Any]
-
-    def send(self, *args: Any, **_options: Any) -> None:
-        self.waiting.append(args[-1])
-
-    def flush(self, timeout_s: float = 10.0) -> None:
-        super().flush(timeout_s)
-        while self.waiting:
-            self.waiting.pop()(Unavailable("no replicas"))
-
-
-def test_a_batch_whose_dead_letter_kafka_did_not_take_is_not_taken_either(world: World) -> None:
-    world.send(viewed("u1"))
-    world.send_raw(b"nonsense", b"u1")
-    refusing = Refusing(world.settings.kafka)
-    refusing.waiting = []
-    with pytest.raises(Unavailable, match="no replicas"):
-        world.pump(Processor(world.settings, world.client, refusing, lambda: BASE))
-    refusing.close(0.1)
-    assert states(world.client) == {}
-    assert world.logged() == []
-    world.pump()
-    assert [letter.value for letter in world.records(DEAD_LETTERS)] == [b"nonsense"]
-    world.assert_exact()
-
-
-def test_a_dead_letter_larger_than_kafka_takes_is_cut_and_says_so(world: World) -> None:
-    processor = world.pump()
-    processor.process([Record("events", 3, 0, b"k" * 5_000, b"x" * 3_000_000, BASE, ())])
-    (letter,) = world.records(DEAD_LETTERS)
-    assert headers(letter)["kindred-cut"] == b"1"
-    assert letter.value == b"x" * 500_000
-    assert headers(letter)["kindred-offset"] == b"0"
-
-
-def test_more_dead_letters_than_the_queue_holds_all_arrive(world: World) -> None:
-    small = Producer(world.settings.kafka, linger_ms=0, max_queued=10)
-    for number in range(100):
-        world.send_raw(b"nonsense %d" % number, b"u1")
-    world.pump(Processor(world.settings, world.client, small, lambda: BASE))
-    small.close()
-    assert {letter.value for letter in world.records(DEAD_LETTERS)} == {b"nonsense %d" % n for n in range(100)}
 
 
 def test_a_new_embedded_broker_is_read_from_its_beginning_on_top_of_what_is_there(world: World) -> None:
@@ -234,14 +131,6 @@ def test_an_edge_reaches_both_of_its_ids_and_one_of_a_duplicate_is_not_sent(worl
     assert component("a:a1", known) == Component("u:u1", ("a:a1", "a:u1", "u:u1", "u:u2"), False)
     assert read_edges(EventLog(world.settings.data)) == sorted({edge_from_json(each.value or b"") for each in edges})
     world.assert_exact()
-
-
-def test_an_edge_that_cannot_be_read_becomes_a_dead_letter(world: World) -> None:
-    world.send_raw(b'{"left": "x"}', b"x", "identity")
-    world.pump()
-    (letter,) = world.records(DEAD_LETTERS)
-    assert headers(letter)["kindred-topic"] == b"identity"
-    assert keyed(world.client, "*:e:*") == {}
 
 
 def test_an_event_is_available_when_kafka_has_it_and_never_happened_later(world: World) -> None:

@@ -8,8 +8,11 @@ import pytest
 
 from features.kafka.consumer import Consumer
 from features.settings import Settings
+from serving.engine import Engine
 from serving.following import Follower
 from serving.guard import Guard
+from tests.serving.asking import SCORES, SHOP
+from tests.serving.decide.fake import state
 from tests.serving.following.fakes import Models
 from tests.serving.trials import told_nobody
 from tests.serving.world import Topic, World, world
@@ -65,3 +68,12 @@ def guard(tmp_path: Path, redis_server: str, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(follower.models, "told", told_nobody)
     yield Guard(follower, clock=lambda: 0.0)
     follower.redis.close()
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """An engine without parts of its own: a test gives it what it reads (tests/serving/asking.py)."""
+    made = Engine(Settings(tmp_path, redis="redis://127.0.0.1:1", mlflow="http://127.0.0.1:1"), lambda: "r1")
+    made.follower.state = state(SCORES, SHOP, {"e": 7.0})
+    yield made
+    made.follower.models.close()

@@ -1,80 +1,33 @@
 """One request through the engine, with readers that the test holds."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
-import redis
 
 from features.online.items import Float64
 from features.profiles import Profile
-from features.settings import Settings, from_environment
+from features.settings import from_environment
 from features.trends import EVERYBODY
-from serving import engine as engine_module
 from serving.decide.actions import Pin
 from serving.decide.state import LoadedRanker
 from serving.decide.trends import Trends
 from serving.engine import Engine, Served
-from serving.metrics import HOOKS_FAILED
 from serving.schema import (
     Filter,
     RankRequest,
-    RecommendRequest,
-    RecommendResponse,
     SimilarRequest,
     Touched,
     parse_recommend,
 )
 from tests.profiles import message, profile
-from tests.serving.decide.fake import shop, state
+from tests.serving.asking import SCORES, SHOP, Profiles, Told, ask, items, viewed
+from tests.serving.decide.fake import state
 from tests.serving.decide.test_ranking import ByColumn
-
-SCORES = {"a": 4.0, "b": 3.0, "c": 2.0, "d": 1.0}
-SHOP = shop("a", "b", "c", "d", "e", category="x", price=2.0)
-
-
-class Profiles:
-    """Answers each read with the next of its profiles, the last one again and again; None is a Redis that is away."""
-
-    def __init__(self, *profiles: Profile | None) -> None:
-        self.profiles = list(profiles) or [Profile()]
-        self.asked: list[str] = []
-
-    async def profile(self, customer: str, merge: bool = True) -> Profile:
-        self.asked.append(customer)
-        self.merged = merge
-        found = self.profiles.pop(0) if len(self.profiles) > 1 else self.profiles[0]
-        if found is None:
-            raise redis.ConnectionError("away")
-        return found
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    made = Engine(Settings(tmp_path, redis="redis://127.0.0.1:1", mlflow="http://127.0.0.1:1"), lambda: "r1")
-    made.follower.state = state(SCORES, SHOP, {"e": 7.0})
-    yield made
-    made.follower.models.close()
-
-
-def ask(engine: Engine, profiles: Profiles, **request: object) -> RecommendResponse:
-    """The engine's answer."""
-    engine.profiles = profiles  # type: ignore[assignment]
-    return asyncio.run(engine.recommend(RecommendRequest(**request)))  # type: ignore[arg-type]
-
-
-def viewed(item_id: str, at: int, name: str = "Product Viewed", seen: str = "") -> Profile:
-    """Somebody who did one thing."""
-    return profile(message(event=name, item=item_id, at=at, messageId=seen or "m"))
-
-
-def items(answer: RecommendResponse) -> str:
-    """Item ids as one word."""
-    return "".join(entry.item_id for entry in answer.items)
 
 
 def test_a_known_customer_gets_a_slate_from_the_live_profile(engine: Engine) -> None:
@@ -140,34 +93,6 @@ def test_after_waits_until_the_profile_has_the_event(engine: Engine) -> None:
     assert answer.as_of is not None
 
 
-def test_after_gives_up_and_answers_with_what_there_is(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "AFTER_S", 0.01)
-    answer = ask(engine, Profiles(viewed("a", 1_000, seen="m0")), user_id="u", after="m1")
-    assert answer.degraded == ("after",)
-    assert answer.as_of == "1970-01-01T00:00:01.000Z"
-
-
-def test_after_without_anybody_to_wait_for_is_not_pretended(engine: Engine) -> None:
-    assert ask(engine, Profiles(), history=(), after="m1").degraded == ("after",)
-
-
-def test_without_redis_the_answer_comes_from_memory_and_says_so(engine: Engine) -> None:
-    answer = ask(engine, Profiles(None), user_id="u", n=2)
-    assert items(answer) == "ea"
-    assert answer.degraded == ("profile",)
-    assert ask(engine, Profiles(None), user_id="u", after="m1").degraded == ("after", "profile")
-    away = Profiles(viewed("a", 1_000), None)
-    assert ask(engine, away, user_id="u", after="m1").as_of == "1970-01-01T00:00:01.000Z"
-
-
-def test_without_a_champion_slates_are_trending_and_say_so(engine: Engine) -> None:
-    engine.follower.state = state(None, SHOP, {"e": 7.0, "b": 2.0})
-    engine.follower.missing = {"registry"}
-    answer = ask(engine, Profiles(viewed("a", 1_000)), user_id="u", n=2)
-    assert items(answer) == "eb"
-    assert (answer.model, answer.degraded) == (None, ("model", "registry"))
-
-
 def test_similar_items_come_from_the_same_state(engine: Engine) -> None:
     answer = asyncio.run(engine.similar(SimilarRequest(item_id="a", n=2, exclude=("b",))))
     assert items(answer) == "cd"
@@ -181,19 +106,6 @@ def test_what_a_stateless_client_says_it_bought_is_not_shown_and_what_it_gave_ba
     assert "a" in items(ask(engine, Profiles(), history=back))
 
 
-class Told:
-    """A hook that remembers what it was told, and fails where it is to."""
-
-    def __init__(self, fails: bool = False) -> None:
-        self.fails = fails
-        self.served: list[Served] = []
-
-    def log(self, served: Served) -> None:
-        self.served.append(served)
-        if self.fails:
-            raise OSError("full")
-
-
 def test_the_hooks_are_told_of_every_slate_for_a_customer(engine: Engine) -> None:
     kept, shadow = Told(), Told()
     engine.exposures, engine.shadow = kept, shadow.log
@@ -204,15 +116,6 @@ def test_the_hooks_are_told_of_every_slate_for_a_customer(engine: Engine) -> Non
     assert (served.asked.customer, served.asked.placement, served.degraded) == ("u:u", "home", ("profile",))
     assert [placed.item_id for placed in served.decision.slate] == [entry.item_id for entry in answer.items]
     assert served.decision.champion == ("known", "7")
-
-
-def test_a_hook_that_fails_costs_no_answer_and_is_counted(engine: Engine) -> None:
-    told = Told(fails=True)
-    engine.exposures, engine.shadow = told, told.log
-    before = [HOOKS_FAILED.labels(name)._value.get() for name in ("exposures", "shadow")]
-    assert items(ask(engine, Profiles(), user_id="u", n=2)) == "ea"
-    after = [HOOKS_FAILED.labels(name)._value.get() for name in ("exposures", "shadow")]
-    assert [now - then for now, then in zip(after, before, strict=True)] == [1, 1]
 
 
 def test_the_given_items_are_ranked_for_a_customer_and_none_is_left_out(engine: Engine) -> None:
@@ -270,33 +173,6 @@ def test_rules_hold_in_the_placement_of_the_request(engine: Engine) -> None:
     assert items(ask(engine, Profiles(), history=(), n=1)) == "e"
 
 
-def test_a_redis_that_failed_a_few_times_in_a_row_is_asked_no_more_until_it_answers(engine: Engine) -> None:
-    async def go() -> None:
-        engine.profiles = away = Profiles(None)  # type: ignore[assignment]
-        for _ in range(3):
-            assert (await engine.recommend(RecommendRequest(user_id="u"))).degraded == ("profile",)
-        asked = len(away.asked)
-        assert (await engine.recommend(RecommendRequest(user_id="u"))).degraded == ("profile",)
-        assert len(away.asked) == asked
-        engine.profiles = Profiles(viewed("a", 1_000))  # type: ignore[assignment]
-        while engine.breaker.is_open:
-            await asyncio.sleep(0.01)
-        assert (await engine.recommend(RecommendRequest(user_id="u"))).degraded == ()
-        await engine.breaker.close()
-
-    asyncio.run(go())
-
-
-def test_a_model_that_fails_costs_no_answer(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    champion = engine.follower.state.champion
-    assert champion is not None
-    monkeypatch.setattr(champion.model, "recommend_one", lambda *_: 1 / 0)
-    answer = ask(engine, Profiles(viewed("a", 1_000)), user_id="u", n=2)
-    assert items(answer)[0] == "e"
-    assert answer.degraded == ("ranker",)
-    assert answer.model is None
-
-
 def test_a_rankers_first_look_at_an_item_reads_its_live_features(engine: Engine) -> None:
     """The ranker puts first what has more views: that is known only once it was read."""
     reads: list[list[str]] = []
@@ -311,13 +187,6 @@ def test_a_rankers_first_look_at_an_item_reads_its_live_features(engine: Engine)
     assert items(ask(engine, Profiles(viewed("a", 1_000)), user_id="u", n=2)) == "ed"
     assert items(ask(engine, Profiles(viewed("a", 1_000)), user_id="u", n=2)) == "ed"
     assert reads == [["b", "c", "d", "e"]]
-
-
-def test_without_redis_a_ranker_does_without_live_features_and_the_answer_says_so(engine: Engine) -> None:
-    ranker = LoadedRanker("1", ByColumn("base_rank"))  # type: ignore[arg-type]
-    engine.follower.state = replace(engine.follower.state, items=engine.items, ranker=ranker)
-    answer = ask(engine, Profiles(viewed("a", 1_000)), user_id="u", n=2)
-    assert (items(answer), answer.degraded) == ("ed", ("ranker",))
 
 
 def test_lists_ranked_and_items_like_one_are_logged_too_and_no_shadow_sees_them(engine: Engine) -> None:
