@@ -3,8 +3,8 @@
 python -m benchmarks.card --case beauty --device cuda
 python -m benchmarks.card --case diginetica --device cuda
 
-Three seeds at once, on the test file; split, asked and measured as `kindred benchmark` does it, a line of JSON for each
-model of each seed as soon as it is there. How the settings were chosen: benchmarks/quality.md, "On a GPU". On a card it
+All seeds at once, on the test file; split, asked and measured as `kindred benchmark` does it, a line of JSON for each
+model of each seed as soon as it is there. Where the settings are from: benchmarks/quality.md, "On a GPU". On a card it
 takes minutes; on a CPU it was not tried.
 """
 
@@ -36,7 +36,8 @@ SHOWN = ("hr@10", "ndcg@10", "hr@20", "mrr@20")
 
 @dataclass(frozen=True)
 class Case:
-    """`members` of the blend, and their `settings` where these aren't the defaults."""
+    """`members` of the blend, and their `settings` where these aren't the defaults; whether what somebody took before
+    is `masked`."""
 
     masked: bool
     settings: Mapping[str, float]
@@ -59,11 +60,8 @@ CASES = {
             "session_knn.length": 0.1,
             "session_knn.distance_decay": 3.0,
         },
-        members=(
-            "ease",
-            "session_knn",
-            "sasrec",
-        ),  # beside neighbours and ease no other counted anything, without sasrec
+        # beside neighbours and ease no other member counted anything, without sasrec
+        members=("ease", "session_knn", "sasrec"),
     ),
 }
 

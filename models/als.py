@@ -24,13 +24,14 @@ from models.index import Index, IndexConfig
 from models.interactions import IdMap, Interactions
 from models.ranking import in_blocks, top
 from models.trending import popularity
+from models.visits import ByVisits
 
 QUERIES = 256
 MOST_EVEN = 0.25  # of what the mean user adds: the ridge of few pairs must not flatten users of few pairs
 
 
 @dataclass(frozen=True)
-class AlsConfig:
+class AlsConfig(ByVisits):
     """Confidence of a pair of weight w is 1 + alpha * log(1 + w); `threads` changes the time, never the answer.
 
     Where all pairs weigh the same (a file without events or repeats), `alpha_even` and `regularization_even` hold
@@ -38,10 +39,10 @@ class AlsConfig:
 
     `regularization` is relative to what the mean user's confidences add up to beyond 1, so that a shop of forty users
     isn't flattened by a value that fits one of forty thousand; `regularization_even` to what one pair adds, since with
-    users of seven pairs and of a hundred the same few pairs did best. A history of more than `visits_beyond` events (0:
-    none) is learned from visit by visit too; with 400 what is new to people is found better than with 200.
-    `half_life_days` is that of the popularity list, which an empty history gets. benchmarks/quality.md says how the
-    defaults were chosen, on validation data.
+    users of seven pairs and of a hundred the same few pairs did best. A history of more than `visits_beyond` events is
+    learned from visit by visit too (0: every history is whole); with 400 what is new to people is found better than
+    with 200. `half_life_days` is that of the popularity list, which an empty history gets. benchmarks/quality.md says
+    how the defaults were chosen, on validation data.
     """
 
     embedding_size: int = 256

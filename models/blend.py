@@ -185,7 +185,7 @@ class Blend:
             model._weights = {str(name): float(weight) for name, weight in params["weights"].items()}
             names = [name for name in model._weights if name not in AGAIN]
             model._members = {name: MEMBERS[name].load(folder / name) for name in names}
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, BadInput) as error:
             raise BrokenArtifact(f"model.json in {folder} lacks or misstates {error}") from error
         if any(member.items != items for member in model._members.values()):
             raise BrokenArtifact(f"the members in {folder} were fitted on different items")
@@ -213,7 +213,7 @@ class Blend:
 def _given(config: BlendConfig) -> dict[str, dict[str, object]]:
     """The fields of each member that aren't as in production.
 
-    Raises:  BadInput: a member or a field that there isn't.
+    Raises:  BadInput: a member or a field that there isn't, or a value that can't be.
     """
     for name in config.members:
         if name not in MEMBERS:
@@ -223,6 +223,7 @@ def _given(config: BlendConfig) -> dict[str, dict[str, object]]:
     for name, kind in settings.items():
         if "device" in defaults(kind):
             given[name] = {"device": config.device, **given.get(name, {})}
+        kind(**given.get(name, {}))  # says what isn't possible before anything is fitted
     return given
 
 

@@ -14,7 +14,7 @@ from features.errors import BadInput
 S = TypeVar("S")
 
 MEMBER_SETTINGS = "member_settings"
-LATER = frozenset({MEMBER_SETTINGS, "device", "visits_beyond"})  # fields that models which are stored may not have yet
+LATER = frozenset({MEMBER_SETTINGS, "device", "visits_beyond"})  # fields that models stored before them lack
 
 
 def defaults(settings: type[Any]) -> dict[str, object]:
@@ -25,10 +25,18 @@ def defaults(settings: type[Any]) -> dict[str, object]:
 def stored(settings: type[S], params: Mapping[str, Any]) -> S:
     """The configuration of a model that was stored; only fields of LATER may be missing, and have their defaults then.
 
-    Raises:  KeyError: naming the field that is.
+    Raises:  KeyError, ValueError: naming the field that is missing, or whose value it can't have.
     """
-    given = {name: default for name, default in defaults(settings).items() if name in LATER} | {**params}
-    return settings(**{name: given[name] for name in defaults(settings)})
+    known = defaults(settings)
+    given = {name: default for name, default in known.items() if name in LATER} | {**params}
+    for name, default in known.items():
+        kinds = (int, float) if isinstance(default, float) else (type(default),)
+        if type(given[name]) not in kinds:
+            raise ValueError(f"{name}={given[name]!r}")
+    try:
+        return settings(**{name: given[name] for name in known})
+    except BadInput as error:
+        raise ValueError(str(error)) from error
 
 
 def typed(settings: type[Any], name: str, text: str, whose: str) -> Any:

@@ -102,7 +102,7 @@ class Interactions:
 
     def taken_together(self, beyond: int) -> Csr:
         """(n, n_items) csr float32, what may be said to go together: a row a user, and of a history of more than
-        `beyond` events (0: of none) a row a visit too, which says it more narrowly."""
+        `beyond` events a row a visit too, which says it more narrowly (0: every history is whole)."""
         cut = visits(self.histories, beyond)
         if cut is self.histories:
             return self.matrix

@@ -40,7 +40,7 @@ class Space:
     reports: bool = False
 
 
-BEYOND = Choice((50, 100, 200, 400, 0))  # 0: every history is whole
+VISITS_BEYOND = Choice((50, 100, 200, 400, 0))  # 0: every history is whole
 
 SPACES: dict[str, Space] = {
     "als": Space(
@@ -51,7 +51,7 @@ SPACES: dict[str, Space] = {
             "regularization": Range(0.005, 1, log=True),
             "regularization_even": Range(0.3, 30, log=True),
             "epochs": Choice((8, 15, 30)),
-            "visits_beyond": BEYOND,
+            "visits_beyond": VISITS_BEYOND,
         }
     ),
     "ease": Space(
@@ -61,7 +61,7 @@ SPACES: dict[str, Space] = {
             "modesty": Range(0, 1),
             "outward": Range(0, 0.5),
             "recency": Range(0, 1),
-            "visits_beyond": BEYOND,
+            "visits_beyond": VISITS_BEYOND,
         }
     ),
     "graph_filter": Space(
@@ -73,7 +73,7 @@ SPACES: dict[str, Space] = {
             "low_pass": Range(0.03, 3, log=True),
             "flatness": Range(1, 4, log=True),
             "lift": Range(0, 1),
-            "visits_beyond": BEYOND,
+            "visits_beyond": VISITS_BEYOND,
         }
     ),
     "item_knn": Space(
@@ -82,7 +82,7 @@ SPACES: dict[str, Space] = {
             "shrinkage": Range(0.01, 10, log=True),
             "modesty": Range(0, 1),
             "recency": Range(0, 1),
-            "visits_beyond": BEYOND,
+            "visits_beyond": VISITS_BEYOND,
         }
     ),
     "sasrec": Space(
@@ -106,7 +106,7 @@ SPACES: dict[str, Space] = {
             "damping": Range(0, 0.5),
             "walk": Range(0, 0.5),
             "step": Range(0, 0.5),
-            "visits_beyond": BEYOND,
+            "visits_beyond": VISITS_BEYOND,
         }
     ),
     "two_tower": Space(
@@ -117,7 +117,7 @@ SPACES: dict[str, Space] = {
             "regularization": Range(0.005, 1, log=True),
             "regularization_even": Range(0.3, 30, log=True),
             "content_ridge": Range(0.01, 1, log=True),
-            "visits_beyond": BEYOND,
+            "visits_beyond": VISITS_BEYOND,
         }
     ),
     "trending": Space({"half_life_days": Range(0.25, 365, log=True)}),

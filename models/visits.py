@@ -9,6 +9,20 @@ from models.histories import Histories
 BEYOND = 200  # events: what most models have, see benchmarks/quality.md, "Visits"
 
 
+class ByVisits:
+    """What configurations with a field `visits_beyond` have in common: none is below 0.
+
+    Raises:  BadInput: naming the field.
+    """
+
+    visits_beyond: int
+
+    def __post_init__(self) -> None:
+        if self.visits_beyond < 0:
+            said = f"visits_beyond is a number of events, 0 to leave every history whole, not {self.visits_beyond}"
+            raise BadInput(said, "visits_beyond")
+
+
 def visits(histories: Histories, beyond: int) -> Histories:
     """Histories of up to `beyond` events as they are, longer ones as their visits, none of which is longer either.
 
@@ -16,10 +30,7 @@ def visits(histories: Histories, beyond: int) -> Histories:
     who has thousands of them did a good part of what there is to learn from. Where no order is known, nothing is cut.
 
     Args:    beyond: 0 leaves every history whole.
-    Raises:  BadInput: `beyond` is below 0.
     """
-    if beyond < 0:
-        raise BadInput(f"visits_beyond is a number of events, 0 for no bound, not {beyond}", "visits_beyond")
     if not beyond or not histories.ordered or histories.counts.max(initial=0) <= beyond:
         return histories
     begins = np.zeros(len(histories.items), dtype=np.bool_)

@@ -29,7 +29,7 @@ from models.interactions import IdMap, Interactions
 from models.linear.item_weights import bounded, power, scaled, sums
 from models.ranking import in_blocks, top
 from models.trending import popularity
-from models.visits import BEYOND
+from models.visits import BEYOND, ByVisits
 
 FEWEST = 32  # vectors of a small graph
 PART = 8  # of a graph's vectors at most one in so many is taken: with all of them nothing is filtered
@@ -43,7 +43,7 @@ TRACE = 1e-6  # of the best score: what popularity may add, so that what is out 
 
 
 @dataclass(frozen=True)
-class GraphFilterConfig:
+class GraphFilterConfig(ByVisits):
     """scores = taste (chord d^-inward X' D^-modesty X d^-outward + d^-lift V passed V' d^lift).
 
     X and the taste are log(1 + weight), D what each user took in all, d what each item was taken. V are the `rank`
@@ -53,7 +53,8 @@ class GraphFilterConfig:
     and passed = curve(s) - chord s + low_pass. The curve is 1/2 + 1/2 |2s - 1|^flatness above s = 1/2 and 1/2 - 1/2
     |2s - 1|^flatness below: a straight line at 1, else with a plateau in the middle. Its chord goes from 0 to the least
     s. The exponents and the curve are what the paper has for Gowalla. Beside a history of more than `visits_beyond`
-    events (0: none) X has its visits. `half_life_days` is that of the popularity list, which an empty history gets.
+    events X has its visits (0: every history is whole). `half_life_days` is that of the popularity list, which
+    an empty history gets.
     """
 
     rank: int = 512

@@ -16,17 +16,18 @@ from models.histories import Histories, History
 from models.interactions import IdMap, Interactions
 from models.ranking import in_blocks, top
 from models.trending import popularity
-from models.visits import BEYOND
+from models.visits import BEYOND, ByVisits
 
 UNREACHED = 1e-6
 
 
 @dataclass(frozen=True)
-class ItemItemConfig:
+class ItemItemConfig(ByVisits):
     """How a history becomes taste: an event counts weight * (1 + events after it)^-recency, an item log(1 + its sum).
 
-    `recency` says nothing where no order of events is known. A history of more than `visits_beyond` events (0: none)
-    is learned from visit by visit too. `half_life_days` is that of the popularity list, which an empty history gets.
+    `recency` says nothing where no order of events is known. A history of more than `visits_beyond` events is learned
+    from visit by visit too (0: every history is whole). `half_life_days` is that of the popularity list, which an empty
+    history gets.
     """
 
     recency: float = 0.0

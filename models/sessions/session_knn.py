@@ -24,20 +24,20 @@ from models.ranking import in_blocks, top
 from models.sessions.item_graph import scaled, shares, strongest, transitions
 from models.sessions.neighbours import Asked, Likeness, Sessions, collapsed
 from models.trending import popularity
-from models.visits import BEYOND, visits
+from models.visits import BEYOND, ByVisits, visits
 
 TRACE = 1e-4  # of the best score: what popularity may add
 BLOCK = 64
 
 
 @dataclass(frozen=True)
-class SessionKnnConfig(Likeness):
+class SessionKnnConfig(ByVisits, Likeness):
     """Beside what neighbours are: the shares of the graph's first and second step, against 1 of the neighbours' votes.
 
     `step`, `walk`: the shares; `reach`: how many events apart two items may be to be joined, `degree`: successors kept
     of each; `hub`: power of a candidate's connections to divide the second step by. `events` bounds memory: of more
-    than so many, the newest sessions are kept (without times, any). A history of more than `visits_beyond` events (0:
-    none) is a session a visit. `half_life_days` is that of the popularity list.
+    than so many, the newest sessions are kept (without times, any). Of a history of more than `visits_beyond` events
+    each visit is a session (0: every history is one). `half_life_days` is that of the popularity list.
     The defaults were chosen together on validation data of short sessions (Diginetica), of whole histories (Amazon
     Beauty) and of buyers' mixed events (RetailRocket): no value is the best of any one of them.
     """

@@ -4,11 +4,14 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from benchmarks import card
 from models.blend import Blend, BlendConfig
+from models.linear.item_knn import ItemKnn
+from training import datasets, evaluation
 
 FEW = {"sasrec.steps": 2, "sasrec.members": 2, "sasrec.embedding_size": 8}
 
@@ -36,13 +39,25 @@ def test_the_blend_and_each_of_its_members_are_measured(
     card.measured(case, data, "cpu", 1)
     said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert said[0]["model"] == "blend"
-    assert {f"weight_{row['model']}" for row in said[1:]} <= set(said[0]["weights"])
-    assert said[0]["hr@20"] == 1.0  # of twenty items
-    assert 0 < said[0]["ndcg@10"] <= 1
+    assert len(said) > 1
+    assert said[0]["ndcg@10"] > 0.3  # of twenty items in any order: .23
     assert all(row["seed"] == 1 for row in said)
 
 
 @pytest.mark.parametrize("case", card.CASES)
+def test_threads_answer_as_one_does(case: str, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    split = card.split_of(case, data)
+    learned = datasets.interactions(split.fit)
+    asked = evaluation.question(split, learned.items, card.CASES[case].masked)
+    model = ItemKnn().fit(learned)
+    alone = evaluation.slates(model, [asked], max(card.KS))[0]
+    for threads in (1, 3, 100):
+        monkeypatch.setattr(card, "ASKING", threads)
+        np.testing.assert_array_equal(card._answered(model, asked), alone)
+
+
+@pytest.mark.parametrize("case", card.CASES)
 def test_what_is_said_of_the_members_are_settings_that_they_have(case: str) -> None:
-    said = tuple(f"{name}={value}" for name, value in card.CASES[case].settings.items())
-    assert Blend(BlendConfig(member_settings=said, device="cuda")).params["device"] == "cuda"
+    how = card.CASES[case]
+    said = tuple(f"{name}={value}" for name, value in how.settings.items())
+    assert Blend(BlendConfig(how.members, member_settings=said, device="cuda")).params["device"] == "cuda"

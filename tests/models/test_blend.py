@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 
+from features.errors import BrokenArtifact
 from models.als import Als
 from models.blend import MEMBERS, Blend, BlendConfig
 from models.histories import Histories
@@ -117,6 +118,18 @@ def test_members_are_trained_on_the_device_of_the_blend(monkeypatch: pytest.Monk
     for device in ("cpu", "cuda"):
         with pytest.raises(Started, match=device):
             Blend(BlendConfig(members=("sasrec",), device=device)).fit(WORLD)
+
+
+@pytest.mark.parametrize(
+    ("field", "text"), [("members", "als,oracle"), ("member_settings", "als.oracle=1"), ("device", 1)]
+)
+def test_a_stored_blend_of_what_there_is_not_is_broken(field: str, text: object, tmp_path: Path) -> None:
+    Blend(BlendConfig(members=("als",))).fit(checkerboard()).save(tmp_path)
+    kept = json.loads((tmp_path / "model.json").read_text())
+    kept["params"][field] = text
+    (tmp_path / "model.json").write_text(json.dumps(kept))
+    with pytest.raises(BrokenArtifact):
+        Blend.load(tmp_path)
 
 
 def test_a_blend_that_was_stored_before_its_members_had_settings_is_still_read(tmp_path: Path) -> None:

@@ -1,17 +1,20 @@
 """Long histories are learned from visit by visit, and nothing of them is left out."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from features.errors import BadInput
+from features.errors import BadInput, BrokenArtifact
 from features.sessions import GAP_MS
-from models import MODELS, create
-from models.fields import defaults
+from models import chosen, create, load
 from models.histories import Histories
 from models.interactions import IdMap, Interactions
 from models.visits import visits
 
 LONGEST = 200
+BY_VISITS = ("als", "ease", "graph_filter", "item_knn", "session_knn", "two_tower")
 
 
 def histories(*gaps: list[int], ordered: bool = True, timed: bool = True) -> Histories:
@@ -75,12 +78,13 @@ def test_who_has_a_single_visit_is_one_row() -> None:
 def test_without_a_bound_every_history_is_whole_and_none_is_below_zero() -> None:
     long = histories([GAP_MS] * (2 * LONGEST))
     assert visits(long, 0) is long
-    with pytest.raises(BadInput, match="not -1") as caught:
-        visits(long, -1)
-    assert caught.value.field == "visits_beyond"
+    for word in ("als.visits_beyond=-1", "blend.als.visits_beyond=-1"):
+        with pytest.raises(BadInput, match="not -1") as caught:
+            chosen([word])
+        assert caught.value.field == "visits_beyond"
 
 
-@pytest.mark.parametrize("name", [name for name, kind in MODELS.items() if "visits_beyond" in defaults(kind.settings)])
+@pytest.mark.parametrize("name", BY_VISITS)
 def test_from_where_on_a_model_learns_from_visits_is_a_setting_of_it(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,3 +98,14 @@ def test_from_where_on_a_model_learns_from_visits_is_a_setting_of_it(
     monkeypatch.setattr("models.sessions.session_knn.visits", cut)
     create(name, params={"visits_beyond": 7}).fit(world(*[[1] * 4] * 4))
     assert asked == [7]
+
+
+@pytest.mark.parametrize("value", ["x", None, [1], -1, 2.5, True])
+@pytest.mark.parametrize("name", BY_VISITS)
+def test_a_stored_bound_that_is_none_is_a_broken_model(name: str, value: object, tmp_path: Path) -> None:
+    create(name).fit(world(*[[1] * 4] * 4)).save(tmp_path)
+    kept = json.loads((tmp_path / "model.json").read_text())
+    kept["params"]["visits_beyond"] = value
+    (tmp_path / "model.json").write_text(json.dumps(kept))
+    with pytest.raises(BrokenArtifact, match="visits_beyond"):
+        load(tmp_path)
