@@ -39,8 +39,8 @@ def hold_out(interactions: Interactions, users: int, share: float, seed: int) ->
     rows = np.flatnonzero(histories.counts >= 3)
     rows = np.sort(random.permutation(rows)[: min(users, max(1, (len(rows) + 1) // 2))])
     kept_aside = _ends(histories, rows) if histories.ordered else _some(histories, rows, share, random)
-    left = _only(histories, ~kept_aside)
-    asked, wanted = left.take(rows), _only(histories, kept_aside).take(rows).matrix
+    left = only(histories, ~kept_aside)
+    asked, wanted = left.take(rows), only(histories, kept_aside).take(rows).matrix
     wanted.data[:] = 1.0
     again = float(wanted.multiply(asked.matrix > 0).sum() / max(wanted.nnz, 1))
     fitted = Interactions(interactions.users, interactions.items, left, interactions.window, interactions.content)
@@ -67,7 +67,11 @@ def _some(histories: Histories, rows: Int64, share: float, random: np.random.Gen
     return aside
 
 
-def _only(histories: Histories, kept: Mask) -> Histories:
+def only(histories: Histories, kept: Mask) -> Histories:
+    """The same people with these of their events.
+
+    Args:    kept: (m,) of all m events in a row.
+    """
     counts = np.bincount(histories.rows_of[kept], minlength=len(histories))
     times = None if histories.times is None else histories.times[kept]
     indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

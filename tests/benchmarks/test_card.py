@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from benchmarks import card
@@ -14,20 +13,6 @@ from models.linear.item_knn import ItemKnn
 from training import datasets, evaluation
 
 FEW = {"sasrec.steps": 2, "sasrec.members": 2, "sasrec.embedding_size": 8}
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """Forty people who take the ten items of their half in turn, as Beauty's and as Diginetica's files have it."""
-    rows = [(f"u{who}", f"i{(who + at) % 10 + 10 * (who % 2)}", at) for who in range(40) for at in range(8)]
-    taken = pd.DataFrame(rows, columns=["user_id", "item_id", "position"])
-    taken.to_csv(tmp_path / "beauty.csv.gz", index=False)
-    (tmp_path / "diginetica").mkdir()
-    sessions = taken.rename(columns={"user_id": "session_id"})
-    sessions.to_csv(tmp_path / "diginetica" / "train_sessions.csv.gz", index=False)
-    asked = pd.DataFrame({"prefix": ["i1 i2 i3", "i11"], "next_item_id": ["i4", "i12"]})
-    asked.to_csv(tmp_path / "diginetica" / "test_prefixes.csv.gz", index=False)
-    return tmp_path
 
 
 @pytest.mark.parametrize("case", card.CASES)
