@@ -20,11 +20,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from models.arrays import Int32
 from models.blend import Blend, BlendConfig
 from models.contracts import Model
+from pipelines.benchmark_input import prefixes, read
+from pipelines.imports.columns import mapping_from
 from training import datasets, evaluation, splits
 from training.evaluation import Question
 from training.splits import Split
@@ -69,11 +70,11 @@ CASES = {
 def split_of(case: str, data: Path) -> Split:
     """What is learned from, known and to be found."""
     if case == "beauty":
-        rows = pd.read_csv(data / "beauty.csv.gz", dtype={"user_id": str, "item_id": str})
+        rows = read(data / "beauty.csv.gz", None, mapping_from(), "leave-last-out").train
         return splits.leave_last_out(datasets.checked(rows), "strict")
-    sessions = pd.read_csv(data / "diginetica" / "train_sessions.csv.gz", dtype={"session_id": str, "item_id": str})
-    asked = pd.read_csv(data / "diginetica" / "test_prefixes.csv.gz", dtype=str)
-    return splits.prefixes(datasets.checked(sessions.rename(columns={"session_id": "user_id"})), asked)
+    folder = data / "diginetica"
+    sessions = read(folder / "train_sessions.csv.gz", None, mapping_from("user_id=session_id"), "prefixes").train
+    return splits.prefixes(datasets.checked(sessions), prefixes(folder / "test_prefixes.csv.gz", {}))
 
 
 def measured(case: str, data: Path, device: str, seed: int) -> None:

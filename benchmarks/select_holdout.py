@@ -65,18 +65,12 @@ def kept_aside(interactions: Interactions, people: int, seed: int) -> Kinds:
         aside |= theirs & {"known": last, "moved on": last | _before(last), "new": theirs}[kind]
     asked, ends = only(histories, ~wanted), only(histories, wanted)
     learned = replace(interactions, histories=only(histories, ~aside))
-    return Kinds(learned, {kind: _held(learned, asked.take(who), ends.take(who)) for kind, who in chosen.items()})
+    held = {kind: Holdout.of(learned, asked.take(who), ends.take(who), share=0.0) for kind, who in chosen.items()}
+    return Kinds(learned, held)
 
 
 def _before(last: Mask) -> Mask:
     return np.append(last[1:], False)
-
-
-def _held(learned: Interactions, asked: Histories, ends: Histories) -> Holdout:
-    wanted = ends.matrix
-    wanted.data[:] = 1.0
-    again = float(wanted.multiply(asked.matrix > 0).sum() / max(wanted.nnz, 1))
-    return Holdout(learned, asked, wanted, again, share=0.0)
 
 
 class Mixture:

@@ -25,6 +25,14 @@ class Holdout(NamedTuple):
     repeats: float
     share: float
 
+    @classmethod
+    def of(cls, learned: Interactions, asked: Histories, ends: Histories, share: float) -> "Holdout":
+        """Who is asked with what, and what the same people did next."""
+        wanted = ends.matrix
+        wanted.data[:] = 1.0
+        repeats = float(wanted.multiply(asked.matrix > 0).sum() / max(wanted.nnz, 1))
+        return cls(learned, asked, wanted, repeats, share)
+
 
 def hold_out(interactions: Interactions, users: int, share: float, seed: int) -> Holdout:
     """Keep the end of some users' histories aside.
@@ -40,11 +48,8 @@ def hold_out(interactions: Interactions, users: int, share: float, seed: int) ->
     rows = np.sort(random.permutation(rows)[: min(users, max(1, (len(rows) + 1) // 2))])
     kept_aside = _ends(histories, rows) if histories.ordered else _some(histories, rows, share, random)
     left = only(histories, ~kept_aside)
-    asked, wanted = left.take(rows), only(histories, kept_aside).take(rows).matrix
-    wanted.data[:] = 1.0
-    again = float(wanted.multiply(asked.matrix > 0).sum() / max(wanted.nnz, 1))
     fitted = Interactions(interactions.users, interactions.items, left, interactions.window, interactions.content)
-    return Holdout(fitted, asked, wanted, again, float(kept_aside.mean()))
+    return Holdout.of(fitted, left.take(rows), only(histories, kept_aside).take(rows), float(kept_aside.mean()))
 
 
 def _ends(histories: Histories, rows: Int64) -> Mask:

@@ -2,7 +2,6 @@
 
 import zipfile
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +13,7 @@ from models import array_files
 from models.customers.calibration import Blend
 from models.customers.encoding import Encoding
 from models.customers.line import Line
+from models.fields import stored
 
 TREES, LINE = "trees.txt", "linear.npz"
 Config = TypeVar("Config")
@@ -63,7 +63,7 @@ def config(kind: type[Config], params: Mapping[str, Any], folder: Path) -> Confi
     Raises:  BrokenArtifact: one is missing or of another type.
     """
     try:
-        return kind(**{each.name: type(each.default)(params[each.name]) for each in fields(kind)})  # type: ignore[arg-type, misc]
+        return stored(kind, params)
     except (KeyError, TypeError, ValueError) as error:
         raise BrokenArtifact(f"model.json in {folder} lacks or misstates {error}") from error
 

@@ -1,24 +1,17 @@
 """The demo page in a real browser, against a small shop that answers as the service does."""
 
 import json
-import os
 import shlex
-import shutil
 import time
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Locator, Page, Request, expect, sync_playwright
-from playwright.sync_api import Route as Held
+from playwright.sync_api import Page, expect
 
 from features.events import decode
-from tests.serving.fake_shop import NOW, Shop, served
+from tests.serving.fake_shop import Shop
+from tests.serving.page.looking import card, needs_chromium, pick, tile, titles
 from tests.serving.world import eventually
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-FLAGS += ["--disable-component-update", "--disable-sync"]
 HTML_TITLE = "<img src=x onerror=alert(1)><b>Bold</b> lamp"
 COUNT_GLIDES = """
 const animate = Element.prototype.animate;
@@ -26,64 +19,7 @@ window.glides = 0;
 Element.prototype.animate = function (...all) { window.glides += 1; return animate.apply(this, all); };
 """
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    home = {name: str(tmp_path_factory.mktemp("home")) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")}
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, env={**os.environ, **home})
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def shop() -> Iterator[Shop]:
-    with served(Shop()) as shop:
-        yield shop
-
-
-@pytest.fixture
-def page(browser: Browser, shop: Shop) -> Iterator[Page]:
-    """A page whose script errors and broken policy fail the test that had them."""
-    wrong: list[str] = []
-
-    def dialog(opened: Dialog) -> None:
-        wrong.append(f"a script ran: {opened.message}")
-        opened.dismiss()
-
-    def console(line: ConsoleMessage) -> None:
-        if "Content Security Policy" in line.text:
-            wrong.append(line.text)
-
-    context = browser.new_context(base_url=shop.url, viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-    opened = context.new_page()
-    opened.set_default_timeout(10_000)
-    opened.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-    opened.on("dialog", dialog)
-    opened.on("console", console)
-    yield opened
-    context.close()
-    assert wrong == []
-
-
-def titles(page: Page) -> list[str]:
-    return [text.removeprefix("View ") for text in page.locator("#grid .open").all_text_contents()]
-
-
-def card(page: Page, title: str) -> Locator:
-    return page.locator(".card").filter(has=page.locator(".open", has_text=title))
-
-
-def tile(page: Page, name: str) -> Locator:
-    return page.locator(".tile", has=page.get_by_text(name, exact=True)).locator("dd")
-
-
-def pick(page: Page, name: str) -> None:
-    page.get_by_role("button", name=name).click()
-    expect(page.get_by_role("heading", level=1)).to_have_text(f"For {name}")
-    expect(page.locator("#slate")).to_have_attribute("aria-busy", "false")
+pytestmark = needs_chromium
 
 
 def test_a_click_changes_the_slate_and_the_profile(page: Page) -> None:
@@ -163,81 +99,6 @@ def test_a_title_with_html_is_shown_as_text(page: Page, shop: Shop) -> None:
     expect(card(page, "plain").locator(".reasons")).to_have_text(f"because you viewed {HTML_TITLE}")
     expect(page.locator("#log .what")).to_have_text(HTML_TITLE)
     assert page.locator("main img, main i:not(.track, .share), main b b").count() == 0
-
-
-def test_a_failure_is_explained_and_the_retry_sends_the_same_message(page: Page, shop: Shop) -> None:
-    page.goto("/")
-    pick(page, "c000001")
-    before = titles(page)
-    tracked: list[Request] = []
-    page.on("request", lambda request: tracked.append(request) if request.url.endswith("/v1/track") else None)
-    shop.broken = True
-    card(page, "Cedar planter").locator(".open").click()
-    expect(page.get_by_role("alert")).to_contain_text("Redis is away.")
-    assert titles(page) == before
-    shop.broken = False
-    page.get_by_role("button", name="Try again").click()
-    expect(tile(page, "Events")).to_have_text("1")
-    expect(page.get_by_role("alert")).to_be_hidden()
-    first, second = ((request.post_data_json or {})["messageId"] for request in tracked)
-    assert first == second
-
-
-def test_a_service_that_is_away_is_said_and_tried_again(page: Page) -> None:
-    page.goto("/")
-    pick(page, "c000001")
-    page.context.set_offline(True)
-    page.get_by_role("button", name="c000002").click()
-    expect(page.get_by_role("alert")).to_contain_text("The service does not answer.")
-    expect(page.locator("#grid .card")).to_have_count(0)
-    page.context.set_offline(False)
-    page.get_by_role("button", name="Try again").click()
-    expect(page.locator("#grid .card")).to_have_count(12)
-
-
-def test_no_customers_and_an_empty_slate_are_explained(page: Page, shop: Shop) -> None:
-    shop.customers, shop.items = [], {}
-    page.goto("/")
-    expect(page.locator(".pick")).to_contain_text("No customers yet.")
-    page.get_by_role("button", name="Start as a new visitor").click()
-    expect(page.locator("#empty")).to_contain_text("Nothing to recommend")
-
-
-def test_a_slate_is_shown_where_customers_can_neither_be_listed_nor_read(page: Page, shop: Shop) -> None:
-    shop.away, shop.degraded = {"/demo/customers", "/demo/profile"}, ["profile"]
-    page.goto("/#user_id=c000001")
-    expect(page.locator("#grid .card")).to_have_count(12)
-    expect(page.locator("#degraded li")).to_contain_text("The live profile is away")
-    expect(page.get_by_role("alert")).to_contain_text("Redis is away.")
-
-
-def test_what_an_answer_had_to_do_without_is_a_visible_notice(page: Page, shop: Shop) -> None:
-    shop.degraded = ["model", "moon"]
-    page.goto("/")
-    expect(page.locator("#degraded")).to_be_visible()
-    expect(page.locator("#degraded li")).to_have_text(
-        ["No model is loaded yet: these items are trending ones.", "This answer had to do without: moon."]
-    )
-
-
-def test_an_answer_for_a_customer_left_behind_is_not_drawn(page: Page, shop: Shop) -> None:
-    page.goto("/")
-    pick(page, "c000001")
-    held: list[Held] = []
-    page.route("**/recommend", lambda route: held.append(route) if not held else route.continue_())
-    shop.events = [
-        {"event": "Product Viewed", "userId": "c000002", "properties": {"product_id": "i3k"}, "timestamp": NOW}
-    ]
-    with page.expect_request("**/recommend"):
-        page.get_by_role("button", name="c000002").click()
-    page.get_by_role("button", name="c000003").click()
-    expect(tile(page, "Events")).to_have_text("0")
-    third = titles(page)
-    with page.expect_response("**/recommend"):
-        held[0].continue_()
-    expect(page.locator("#slate")).to_have_attribute("aria-busy", "false")
-    assert titles(page) == third
-    expect(tile(page, "Events")).to_have_text("0")
 
 
 def test_the_search_narrows_the_list(page: Page) -> None:
